@@ -1,0 +1,217 @@
+/*
+ * Accepting.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <corod/future.h>
+
+#include "acceptor.h"
+
+enum { BATCH = 64 };
+
+/* ---- admission ---- */
+
+static bool is_full(const struct listener *l)
+{
+    const struct admission *a = l->admission;
+
+    return a->n_conns >= a->max_connections ||
+           (l->max_connections > 0 && l->n_conns >= l->max_connections);
+}
+
+/*
+ * Whether there is no room for one more. Those that are over and not yet counted off are
+ * waited for: their messages are in the inbox before their sockets are closed, so a client
+ * that saw one end finds room for the next.
+ */
+static bool await_is_full(const struct listener *l)
+{
+    for (int i = 0; i < 2 && is_full(l); i++) {
+        if (co_await_yield() < 0)
+            break;
+    }
+    return is_full(l);
+}
+
+static void refuse(struct listener *l, int fd)
+{
+    struct admission *a = l->admission;
+    uint32_t suppressed;
+
+    close(fd);
+    a->n_refused++;
+    if (log_limit_pass(&a->full_limit, co_loop_now(co_loop_current()), &suppressed))
+        logger_write(a->log, CO_LOG_WARNING, &(struct log_fields){ .listener = l->name },
+                     "connection limit reached (%s): refused %u",
+                     a->n_conns >= a->max_connections ? "[server] max_connections"
+                                                      : "max_connections of the listener",
+                     suppressed + 1);
+}
+
+static size_t least_loaded(struct admission *a)
+{
+    size_t best = a->next_worker;
+
+    for (size_t i = 0; i < a->n_workers; i++) {
+        size_t w = (a->next_worker + i) % a->n_workers;
+
+        if (a->loads[w] < a->loads[best])
+            best = w;
+    }
+    a->next_worker = (best + 1) % a->n_workers;
+    return best;
+}
+
+static void hand_over(struct listener *l, int fd, const struct sockaddr_storage *peer)
+{
+    struct admission *a = l->admission;
+    struct conn *conn = conn_pool_take(&a->pool);
+    size_t worker = least_loaded(a);
+
+    if (!conn) {
+        refuse(l, fd);
+        return;
+    }
+    conn->pub.id = a->next_id++;
+    conn->pub.service = &service_ref(l->service)->pub;
+    if (peer->ss_family == AF_UNIX)
+        conn->pub.peer.sa.sa_family = AF_UNIX;
+    else
+        memcpy(&conn->pub.peer, peer, sizeof(conn->pub.peer));
+    conn->fd = fd;
+    conn->worker = (uint16_t)worker;
+    conn->message.run = conn_adopt;
+    l->n_conns++;
+    a->n_conns++;
+    a->n_accepted++;
+    a->loads[worker]++;
+    co_loop_post(a->workers[worker].loop, &conn->message);
+}
+
+void admission_on_over(struct admission *a, struct conn *conn, struct listener *l)
+{
+    a->loads[conn->worker]--;
+    a->n_conns--;
+    l->n_conns--;
+    service_unref(conn_service(conn));
+    conn_pool_give(&a->pool, conn);
+    if (a->n_conns == 0 && a->empty)
+        (void)co_future_set(a->empty, 0, NULL);
+}
+
+/* ---- accepting ---- */
+
+/* Errors of accept() that concern one connection, which is gone: accept(2). */
+static bool is_passing(int error)
+{
+    return error == ECONNABORTED || error == EINTR || error == EPROTO || error == ENETDOWN ||
+           error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET ||
+           error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH ||
+           error == EPERM || error == ETIMEDOUT;
+}
+
+/*
+ * No descriptor, or no kernel memory, is left. Those in the backlog are refused by way of the
+ * reserve, so that they do not hang; then accepting pauses.
+ */
+static int await_relief(struct acceptor *acceptor, int error)
+{
+    struct admission *a = acceptor->listener->admission;
+    uint32_t suppressed;
+    int n = 0;
+
+    if (a->reserve_fd >= 0) {
+        close(a->reserve_fd);
+        for (; n < BATCH; n++) {
+            int fd = accept4(acceptor->fd, NULL, NULL, SOCK_CLOEXEC);
+
+            if (fd < 0)
+                break;
+            close(fd);
+        }
+        a->n_refused += (uint64_t)n;
+    }
+    /* Fails when another thread was faster: then there is no reserve until next time. */
+    a->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (log_limit_pass(&a->exhausted_limit, co_loop_now(co_loop_current()), &suppressed))
+        logger_write(a->log, CO_LOG_ERROR,
+                     &(struct log_fields){ .listener = acceptor->listener->name },
+                     "cannot accept: %s; refused %d, pausing for %d ms at a time",
+                     co_strerror(-error), n, (int)(a->backoff / CO_MSEC));
+    return co_await_sleep(co_after_ms(a->backoff / CO_MSEC));
+}
+
+/* Accepts what is there, up to a batch. Returns 0, or CO_ECANCELLED. */
+static int accept_batch(struct acceptor *acceptor)
+{
+    struct sockaddr_storage peer;
+
+    for (int i = 0; i < BATCH; i++) {
+        socklen_t len = sizeof(peer);
+        int fd;
+
+        memset(&peer, 0, sizeof(union co_peer));
+        fd = accept4(acceptor->fd, (struct sockaddr *)&peer, &len,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0 && await_is_full(acceptor->listener))
+            refuse(acceptor->listener, fd);
+        else if (fd >= 0)
+            hand_over(acceptor->listener, fd, &peer);
+        else if (errno == EAGAIN) {
+            co_watch_clear(acceptor->watch, CO_READ);
+            return 0;
+        } else if (!is_passing(errno))
+            return await_relief(acceptor, errno);
+    }
+    return co_await_yield();
+}
+
+static int acceptor_main(void *arg)
+{
+    struct acceptor *acceptor = arg;
+    int r;
+
+    do {
+        r = co_watch_await(acceptor->watch, CO_READ, CO_NEVER);
+        if (r > 0)
+            r = accept_batch(acceptor);
+    } while (r >= 0);
+    return r;
+}
+
+int acceptor_start(struct co_loop *loop, struct acceptor *acceptor)
+{
+    static const struct co_task_attr attr = { .name = "acceptor" };
+    int r = co_watch_new(loop, acceptor->fd, CO_READ, &acceptor->watch);
+
+    if (r < 0)
+        return r;
+    return co_task_spawn(loop, &attr, acceptor_main, acceptor, &acceptor->task);
+}
+
+void acceptor_await_stop(struct acceptor *acceptor)
+{
+    int result;
+
+    if (acceptor->task) {
+        co_task_cancel(acceptor->task);
+        /* Nobody cancels the supervisor's task, and there is no deadline. */
+        while (co_task_await(acceptor->task, CO_NEVER, &result) < 0)
+            ;
+        co_task_free(acceptor->task);
+        acceptor->task = NULL;
+    }
+    co_watch_free(acceptor->watch);
+    acceptor->watch = NULL;
+    if (acceptor->fd < 0)
+        return;
+    close(acceptor->fd);
+    acceptor->fd = -1;
+    if (acceptor->addr.sa.sa_family == AF_UNIX && acceptor->addr.un.sun_path[0] &&
+        !acceptor->is_passed)
+        unlink(acceptor->addr.un.sun_path);
+}

@@ -1,0 +1,3 @@
+module corod/bench/echo_go
+
+go 1.19

@@ -1,0 +1,13 @@
+/**
+ * The entry point of every fuzz target: called by libFuzzer, or by replay.c.
+ */
+#ifndef COROD_FUZZ_H
+#define COROD_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Runs the target on one input; aborts when a property does not hold. Returns 0. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#endif

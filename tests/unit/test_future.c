@@ -1,0 +1,16 @@
+#include "test.h"
+
+/* The test program runs. */
+static void test_future_links(void **state)
+{
+    (void)state;
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_future_links),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
