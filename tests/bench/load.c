@@ -45,6 +45,7 @@ static const struct option options[] = {
     { "count", required_argument, NULL, 'n' },
     { "seconds", required_argument, NULL, 'S' },
     { "warmup", required_argument, NULL, 'W' },
+    { "help", no_argument, NULL, 'h' },
     { NULL, 0, NULL, 0 },
 };
 
@@ -87,7 +88,7 @@ static void parse_options(int argc, char **argv, struct load_config *config)
 {
     int opt;
 
-    while ((opt = getopt_long(argc, argv, "p:c:s:d:t:rn:S:W:", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "p:c:s:d:t:rn:S:W:h", options, NULL)) != -1) {
         switch (opt) {
         case 'p':
             config->port = (uint16_t)parse_number(optarg, 1, 65535);
@@ -116,6 +117,9 @@ static void parse_options(int argc, char **argv, struct load_config *config)
         case 'W':
             config->warmup_ns = parse_seconds(optarg);
             break;
+        case 'h':
+            fputs(usage, stdout);
+            exit(0);
         default:
             die_usage("no such option");
         }

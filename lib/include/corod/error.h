@@ -22,7 +22,7 @@ CO_BEGIN_DECLS
 /* clang-format on */
 
 enum co_error {
-#define CO_ERROR_ENUM(code, value, text) code = value,
+#define CO_ERROR_ENUM(code, value, text) code = (value),
     CO_ERRORS(CO_ERROR_ENUM)
 #undef CO_ERROR_ENUM
 };
