@@ -23,21 +23,7 @@ static bool is_full(const struct listener *l)
            (l->max_connections > 0 && l->n_conns >= l->max_connections);
 }
 
-/*
- * Whether there is no room for one more. Those that are over and not yet counted off are
- * waited for: their messages are in the inbox before their sockets are closed, so a client
- * that saw one end finds room for the next.
- */
-static bool await_is_full(const struct listener *l)
-{
-    for (int i = 0; i < 2 && is_full(l); i++) {
-        if (co_await_yield() < 0)
-            break;
-    }
-    return is_full(l);
-}
-
-static void refuse(struct listener *l, int fd)
+static void refuse(struct listener *l, int fd, const char *why)
 {
     struct admission *a = l->admission;
     uint32_t suppressed;
@@ -46,10 +32,7 @@ static void refuse(struct listener *l, int fd)
     a->n_refused++;
     if (log_limit_pass(&a->full_limit, co_loop_now(co_loop_current()), &suppressed))
         logger_write(a->log, CO_LOG_WARNING, &(struct log_fields){ .listener = l->name },
-                     "connection limit reached (%s): refused %u",
-                     a->n_conns >= a->max_connections ? "[server] max_connections"
-                                                      : "max_connections of the listener",
-                     suppressed + 1);
+                     "%s: refused %u", why, suppressed + 1);
 }
 
 static size_t least_loaded(struct admission *a)
@@ -73,7 +56,7 @@ static void hand_over(struct listener *l, int fd, const struct sockaddr_storage 
     size_t worker = least_loaded(a);
 
     if (!conn) {
-        refuse(l, fd);
+        refuse(l, fd, "out of memory");
         return;
     }
     conn->pub.id = a->next_id++;
@@ -90,6 +73,29 @@ static void hand_over(struct listener *l, int fd, const struct sockaddr_storage 
     a->n_accepted++;
     a->loads[worker]++;
     co_loop_post(a->workers[worker].loop, &conn->message);
+}
+
+/*
+ * Hands a connection over, or refuses it when there is no room. Those that are over and not
+ * yet counted off are waited for: their messages are in the inbox before their sockets are
+ * closed, so a client that saw one end finds room for the next.
+ *
+ * Returns 0, or CO_ECANCELLED; the connection is dealt with then, too.
+ */
+static int await_admission(struct listener *l, int fd, const struct sockaddr_storage *peer)
+{
+    const struct admission *a = l->admission;
+    int r = 0;
+
+    for (int i = 0; i < 2 && r == 0 && is_full(l); i++)
+        r = co_await_yield();
+    if (a->n_conns >= a->max_connections)
+        refuse(l, fd, "connection limit reached ([server] max_connections)");
+    else if (is_full(l))
+        refuse(l, fd, "connection limit reached (max_connections of the listener)");
+    else
+        hand_over(l, fd, peer);
+    return r;
 }
 
 void admission_on_over(struct admission *a, struct conn *conn, struct listener *l)
@@ -122,7 +128,7 @@ static int await_relief(struct acceptor *acceptor, int error)
 {
     struct admission *a = acceptor->listener->admission;
     uint32_t suppressed;
-    int n = 0;
+    int n = 0, r;
 
     if (a->reserve_fd >= 0) {
         close(a->reserve_fd);
@@ -142,7 +148,9 @@ static int await_relief(struct acceptor *acceptor, int error)
                      &(struct log_fields){ .listener = acceptor->listener->name },
                      "cannot accept: %s; refused %d, pausing for %d ms at a time",
                      co_strerror(-error), n, (int)(a->backoff / CO_MSEC));
-    return co_await_sleep(co_after_ms(a->backoff / CO_MSEC));
+    r = co_await_sleep(co_after_ms(a->backoff / CO_MSEC));
+    /* No memory for the timer: then the pause is a short one. */
+    return r == -ENOMEM ? co_await_yield() : r;
 }
 
 /* Accepts what is there, up to a batch. Returns 0, or CO_ECANCELLED. */
@@ -152,20 +160,21 @@ static int accept_batch(struct acceptor *acceptor)
 
     for (int i = 0; i < BATCH; i++) {
         socklen_t len = sizeof(peer);
-        int fd;
+        int fd, r;
 
         memset(&peer, 0, sizeof(union co_peer));
         fd = accept4(acceptor->fd, (struct sockaddr *)&peer, &len,
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0 && await_is_full(acceptor->listener))
-            refuse(acceptor->listener, fd);
-        else if (fd >= 0)
-            hand_over(acceptor->listener, fd, &peer);
-        else if (errno == EAGAIN) {
+        if (fd >= 0) {
+            r = await_admission(acceptor->listener, fd, &peer);
+            if (r < 0)
+                return r;
+        } else if (errno == EAGAIN) {
             co_watch_clear(acceptor->watch, CO_READ);
             return 0;
-        } else if (!is_passing(errno))
+        } else if (!is_passing(errno)) {
             return await_relief(acceptor, errno);
+        }
     }
     return co_await_yield();
 }

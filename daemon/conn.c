@@ -3,6 +3,7 @@
  */
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -49,6 +50,8 @@ static void on_closed(void *arg, int error)
 static void close_stream(struct conn *conn)
 {
     conn_move(conn, CONN_CLOSING);
+    if (worker_current()->is_cutting)
+        co_stream_fail(conn->pub.stream, CO_ECANCELLED);
     co_stream_close(conn->pub.stream, on_closed, conn);
 }
 
@@ -68,16 +71,16 @@ static void on_input(struct co_stream *s, void *arg)
 /* Lets a connection wait for input without a task. Returns false when it cannot. */
 static bool wait_for_input(struct conn *conn)
 {
-    struct co_stream *s = conn->pub.stream;
+    bool is_stale = service_is_stale(conn_service(conn));
 
-    if (service_is_stale(conn_service(conn))) {
-        worker_renew(worker_current(), conn);
-        if (worker_current()->is_draining)
-            return false;
-    }
-    if (!co_stream_on_input(s, on_input, conn))
+    if (is_stale && worker_current()->is_draining)
+        return false;
+    if (!co_stream_on_input(conn->pub.stream, on_input, conn))
         return false;
     conn_move(conn, CONN_WAITING);
+    /* Not before: a task that goes on serving has its name from the old service. */
+    if (is_stale)
+        worker_renew(worker_current(), conn);
     return true;
 }
 
@@ -92,6 +95,7 @@ static int serve_main(void *arg)
     struct conn *conn = arg;
     const struct co_plugin *plugin = conn_service(conn)->plugin;
 
+    conn->was_active = true;
     while (plugin->serve(&conn->pub) == CO_PARK) {
         if (wait_for_input(conn))
             return 0;
@@ -115,7 +119,6 @@ static void serve(struct conn *conn)
     int r;
 
     conn_move(conn, CONN_RUNNING);
-    conn->was_active = true;
     r = co_task_start(&conn_service(conn)->task, serve_main, conn, &conn->task);
     if (__builtin_expect(r < 0, 0))
         cannot_serve(conn, r);
@@ -147,9 +150,20 @@ void conn_adopt(struct co_handle *message)
         close_stream(conn);
 }
 
+/* Whether bytes came to a waiting connection that its loop has not been told of. */
+static bool has_unseen_input(const struct conn *conn)
+{
+    char byte;
+
+    return recv(co_stream_fd(conn->pub.stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void conn_drain(struct conn *conn)
 {
     if (conn->state != CONN_WAITING)
+        return;
+    /* Its event is on the way: it is served, and serve_main() ends it then. */
+    if (has_unseen_input(conn))
         return;
     co_stream_cancel_on_input(conn->pub.stream);
     close_stream(conn);

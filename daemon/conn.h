@@ -54,7 +54,8 @@ static inline struct service *conn_service(const struct conn *conn)
 /* The message with which a worker takes over a connection: conn->message.run. */
 void conn_adopt(struct co_handle *message);
 
-/* Ends a connection that is waiting; others end by themselves once the worker drains. */
+/* Ends a connection that is waiting, unless it has input, which is served first; others
+ * end by themselves once the worker drains. */
 void conn_drain(struct conn *conn);
 
 /* Ends a connection for good: its task is cancelled, or its last output dropped. */

@@ -129,6 +129,12 @@ void generation_free(struct generation *generation)
     free(generation);
 }
 
+void generation_release(struct generation *generation)
+{
+    for (size_t i = 0; i < generation->config->n_listeners; i++)
+        service_unref(&generation->services[i]);
+}
+
 struct service *generation_find(struct generation *generation, const char *listener)
 {
     for (size_t i = 0; i < generation->config->n_listeners; i++) {

@@ -66,6 +66,9 @@ CO_MUST_CHECK int generation_new(struct co_loop *loop, struct config *config,
 /* Closes the instances and frees the config. NULL and half-built ones are fine. */
 void generation_free(struct generation *generation);
 
+/* Gives up the holds that generation_new() made: the generation ends with the last other. */
+void generation_release(struct generation *generation);
+
 /* The service of the listener of this name, or NULL. */
 struct service *generation_find(struct generation *generation, const char *listener);
 

@@ -77,11 +77,14 @@ int health_main(void *arg)
         co_time now = co_loop_now(s->loop);
 
         if (name_silent(s, names, sizeof(names)) == 0) {
-            (void)notify_watchdog();
+            if (watchdog > 0)
+                (void)notify_watchdog();
             ping_all(s, now);
         } else {
             report_silent(s, names, now);
         }
+        if (s->is_draining)
+            (void)notify_extend_timeout(3 * interval);
         tell_status(s, last, sizeof(last));
         r = co_await_sleep(now + interval);
     } while (r == 0);

@@ -35,6 +35,7 @@ static int find(const char *name, char *file, size_t size, char *err, size_t err
     const char *extra = secure_getenv("COROD_PLUGIN_PATH");
 
     if (strchr(name, '/')) {
+        errno = ENAMETOOLONG;
         if (snprintf(file, size, "%s", name) < (int)size && access(file, F_OK) == 0)
             return 0;
         snprintf(err, err_size, "%s: %s", name, strerror(errno));
@@ -44,8 +45,8 @@ static int find(const char *name, char *file, size_t size, char *err, size_t err
         return 0;
     if (find_in(COROD_PLUGIN_DIR, name, file, size))
         return 0;
-    snprintf(err, err_size, "no plugin \"%s\": there is no %s.so in %s", name, name,
-             extra ? extra : COROD_PLUGIN_DIR);
+    snprintf(err, err_size, "no plugin \"%s\": there is no %s.so in %s%s%s", name, name,
+             extra ? extra : "", extra ? ":" : "", COROD_PLUGIN_DIR);
     return -ENOENT;
 }
 

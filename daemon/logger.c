@@ -434,13 +434,18 @@ int logger_new(enum co_log_level level, int fd, struct logger **out_log)
     return 0;
 }
 
+void logger_stop(struct logger *log)
+{
+    atomic_store_explicit(&log->is_stopping, true, memory_order_release);
+    wake(log);
+    (void)pthread_join(log->thread, NULL);
+}
+
 void logger_free(struct logger *log)
 {
     if (!log)
         return;
-    atomic_store_explicit(&log->is_stopping, true, memory_order_release);
-    wake(log);
-    (void)pthread_join(log->thread, NULL);
+    logger_stop(log);
     (void)sem_destroy(&log->wake);
     free(log);
 }

@@ -59,6 +59,12 @@ CO_MUST_CHECK int logger_new(enum co_log_level level, int fd, struct logger **ou
 void logger_free(struct logger *log);
 
 /**
+ * Writes every line that is queued, then ends the thread, as logger_free(); the logger stays,
+ * and takes no more lines to the output. For a process that ends while others still write.
+ */
+void logger_stop(struct logger *log);
+
+/**
  * Queues one line; never blocks, preserves errno. A line that is below the level costs
  * nothing; one that finds no room or no memory is dropped and counted.
  *

@@ -74,12 +74,9 @@ static void swap(struct supervisor *s, struct generation *next, struct service *
     s->admission.max_connections = server->max_connections;
     s->admission.backoff = server->accept_backoff;
     logger_set_level(s->log, config_log_level(next->config));
+    generation_release(s->generation);
     s->generation = next;
     next->number = ++s->n_generations;
-    /* The holds that came with the generation: listeners and workers have their own now,
-     * and a listener of the new config that is not running needs none. */
-    for (size_t i = 0; i < next->config->n_listeners; i++)
-        service_unref(&next->services[i]);
 }
 
 /* Allocates what the swap needs, and swaps. Returns 0 or -ENOMEM. */
@@ -93,7 +90,9 @@ static int prepare_and_swap(struct supervisor *s, struct generation *next)
         struct service *found = generation_find(next, s->listeners[i].name);
 
         newest[i] = found ? found : s->listeners[i].service;
-        newest[i]->listener = i;
+        /* That of an old one is set, and workers read it. */
+        if (found)
+            found->listener = i;
     }
     for (size_t w = 0; r == 0 && w < s->n_workers; w++) {
         renewals[w] = make_renewal(newest, s->n_listeners);
@@ -140,7 +139,7 @@ void supervisor_reload(struct supervisor *s)
 {
     int r;
 
-    if (s->is_draining || !s->generation) {
+    if (s->is_draining || s->stop.is_done || !s->generation) {
         logger_write(s->log, CO_LOG_NOTICE, NULL, "reload: not now");
         return;
     }

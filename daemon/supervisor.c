@@ -208,7 +208,7 @@ static void on_stop_signal(struct supervisor *s, uint32_t signo)
     }
     logger_write(s->log, CO_LOG_WARNING, NULL, "%s again: %llu connections are cut", name,
                  (unsigned long long)s->admission.n_conns);
-    logger_free(s->log);
+    logger_stop(s->log);
     _exit(EXIT_FAILURE);
 }
 
@@ -281,7 +281,7 @@ static void await_drained(struct supervisor *s)
 {
     struct admission *a = &s->admission;
     co_time timeout = s->generation->config->server.drain_timeout;
-    uint64_t before = a->n_conns, left;
+    uint64_t before, left;
     int result;
 
     s->is_draining = true;
@@ -291,6 +291,7 @@ static void await_drained(struct supervisor *s)
             acceptor_await_stop(&s->listeners[i].acceptors[j]);
         service_set_stale(s->listeners[i].service);
     }
+    before = a->n_conns;
     a->empty = &s->empty;
     post_to_workers(s, offsetof(struct worker, drain));
     if (a->n_conns > 0)
@@ -307,13 +308,20 @@ static void await_drained(struct supervisor *s)
         /* A plugin that does not heed its cancellation holds a worker: no clean end. */
         logger_write(s->log, CO_LOG_ERROR, NULL, "%llu connections do not end: giving up",
                      (unsigned long long)a->n_conns);
-        logger_free(s->log);
+        logger_stop(s->log);
         _exit(EXIT_FAILURE);
     }
 }
 
 static void free_listeners(struct supervisor *s)
 {
+    /* All before any is awaited: after a failed start none may take a connection. */
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        for (size_t j = 0; j < s->listeners[i].n_acceptors; j++) {
+            if (s->listeners[i].acceptors[j].task)
+                co_task_cancel(s->listeners[i].acceptors[j].task);
+        }
+    }
     for (size_t i = 0; i < s->n_listeners; i++) {
         struct listener *l = &s->listeners[i];
 
@@ -341,7 +349,7 @@ static int start_generation(struct supervisor *s, struct config *config)
     }
     s->generation->number = ++s->n_generations;
     for (size_t i = 0; i < s->n_listeners; i++) {
-        s->listeners[i].service = &s->generation->services[i];
+        s->listeners[i].service = service_ref(&s->generation->services[i]);
         s->listeners[i].service->listener = i;
     }
     return 0;
@@ -424,6 +432,8 @@ static int supervisor_main(void *arg)
     await_end_of_task(&s->signal_task);
     free_listeners(s);
     stop_workers(s);
+    if (s->generation)
+        generation_release(s->generation);
     co_loop_stop(s->loop);
     return 0;
 }
@@ -485,6 +495,10 @@ int supervisor_run(const struct config_source *source, struct config *config,
     } else {
         logger_write(log, CO_LOG_ERROR, NULL, "cannot start: %s", co_strerror(r));
         config_free(config);
+        if (s.signal_task) {
+            co_task_cancel(s.signal_task); /* not begun: it never runs */
+            co_task_detach(s.signal_task);
+        }
     }
     supervisor_close(&s);
     return s.exit_status;

@@ -19,7 +19,7 @@ struct supervisor {
     struct logger *log;
     const struct config_source *source; /* read again by a reload */
     struct config *first_config;        /* what it starts with */
-    struct generation *generation;      /* the newest */
+    struct generation *generation; /* the newest, held also when no listener is in it */
     unsigned n_generations;
     struct listener *listeners;
     size_t n_listeners;

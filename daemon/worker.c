@@ -33,6 +33,17 @@ void worker_remove(struct worker *worker, struct conn *conn)
     co_loop_post(worker->setup->supervisor, &conn->message);
 }
 
+/* Calls @fn for every connection; it may remove the one it is called with, no other. */
+static void for_each_conn(struct worker *worker, void (*fn)(struct conn *conn))
+{
+    struct co_list *next;
+
+    for (struct co_list *l = worker->conns.next; l != &worker->conns; l = next) {
+        next = l->next;
+        fn(CO_CONTAINER_OF(l, struct conn, link));
+    }
+}
+
 /* ---- services ---- */
 
 void worker_renew(struct worker *worker, struct conn *conn)
@@ -48,9 +59,11 @@ void worker_renew(struct worker *worker, struct conn *conn)
     service_unref(old);
 }
 
-static struct conn *conn_of(struct co_list *link)
+/* Those that run keep theirs until they park or end. */
+static void renew_waiting(struct conn *conn)
 {
-    return CO_CONTAINER_OF(link, struct conn, link);
+    if (conn->state == CONN_WAITING)
+        worker_renew(worker_current(), conn);
 }
 
 void worker_take_renewal(struct co_handle *message)
@@ -63,11 +76,7 @@ void worker_take_renewal(struct co_handle *message)
         worker->services[i] = renewal->services[i];
     }
     free(renewal);
-    /* Those that run keep theirs until they park or end. */
-    for (struct co_list *l = worker->conns.next; l != &worker->conns; l = l->next) {
-        if (conn_of(l)->state == CONN_WAITING)
-            worker_renew(worker, conn_of(l));
-    }
+    for_each_conn(worker, renew_waiting);
 }
 
 /* ---- orders ---- */
@@ -77,17 +86,6 @@ static void on_ping(struct co_handle *handle)
     struct worker *worker = CO_CONTAINER_OF(handle, struct worker, ping);
 
     co_loop_post(worker->setup->supervisor, &worker->pong);
-}
-
-/* Calls @fn for every connection; it may remove the one it is called with, no other. */
-static void for_each_conn(struct worker *worker, void (*fn)(struct conn *conn))
-{
-    struct co_list *next;
-
-    for (struct co_list *l = worker->conns.next; l != &worker->conns; l = next) {
-        next = l->next;
-        fn(conn_of(l));
-    }
 }
 
 static void on_drain(struct co_handle *handle)
@@ -100,7 +98,10 @@ static void on_drain(struct co_handle *handle)
 
 static void on_cut(struct co_handle *handle)
 {
-    for_each_conn(CO_CONTAINER_OF(handle, struct worker, cut), conn_cut);
+    struct worker *worker = CO_CONTAINER_OF(handle, struct worker, cut);
+
+    worker->is_cutting = true;
+    for_each_conn(worker, conn_cut);
 }
 
 static void on_stop(struct co_handle *handle)
@@ -118,14 +119,18 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Starts the thread with its name, its CPU and no signals. Returns 0 or -errno. */
+/* Starts the thread with its name, its CPU and no signals but faults. Returns 0 or -errno. */
 static int start_thread(struct worker *worker)
 {
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
     sigset_t all, before;
     char name[16];
     int r;
 
+    /* A blocked fault ends the process at once, without its handler's report. */
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     r = pthread_create(&worker->thread, NULL, thread_main, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -30,6 +30,7 @@ struct worker {
     pthread_t thread;
     bool is_started;
     bool is_draining;
+    bool is_cutting; /* what closes drops its last output */
     int cpu; /* to stay on; -1: none */
     struct co_loop *loop;
     struct co_list conns;

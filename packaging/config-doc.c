@@ -24,7 +24,7 @@ static const char ini_head[] =
     "# applies it. Durations take ms, s, m, h or d; sizes are bytes, or take k, m or g;\n"
     "# yes-or-no keys also take true, false, on, off. A comment after a value begins "
     "with\n"
-    "# a blank and ';'. See corod.ini(5).\n";
+    "# a blank and ';'. See docs/config.md.\n";
 
 static const char ini_listener[] =
     "# A listener: where connections come from, their limits, and the protocol that "

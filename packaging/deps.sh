@@ -35,6 +35,7 @@ build 1 pc:inih            libinih-dev      inih-devel
 build 1 pc:libsystemd      libsystemd-dev   systemd-devel
 build 2 gcc:libc.so        libc6-dev        glibc-devel
 test  1 cmd:g++            g++              gcc-c++
+test  1 cmd:make           make             make
 test  1 pc:cmocka          libcmocka-dev    libcmocka-devel
 test  1 cmd:python3        python3          python3
 test  1 cmd:git            git              git-core
@@ -53,6 +54,9 @@ ci    1 cmd:clang          clang            clang
 ci    1 cmd:clang-format   clang-format     clang-tools-extra
 ci    1 cmd:clang-tidy     clang-tidy       clang-tools-extra
 ci    1 cmd:codespell      codespell        codespell
+ci    1 cmd:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu gcc-aarch64-linux-gnu
+ci    1 cmd:aarch64-linux-gnu-gcc libc6-dev-arm64-cross gcc-aarch64-linux-gnu
+ci    1 cmd:qemu-aarch64   qemu-user        qemu-user
 ci    2 gcc:libtsan.so     gcc              libtsan
 ci    2 clang:asan         libclang-rt-dev  compiler-rt
 '

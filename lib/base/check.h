@@ -24,6 +24,9 @@ _Noreturn void check_failed(const char *what, const char *file, int line,
 #define CO_ASSERT(condition) CO_CHECK(condition)
 #endif
 
+/* On it: one function with its caller, so that nothing is saved in between. */
+#define HOT_INLINE static inline __attribute__((always_inline))
+
 /* Off the hot path: kept out of its callers, which need no registers saved for it then. */
 #define COLD __attribute__((cold, noinline))
 

@@ -1,9 +1,10 @@
 /*
  * The system calls of the hot path. glibc's recv() and send() are cancellation points, which
  * costs two function calls each in a process with threads; nothing here uses
- * pthread_cancel(). Under a sanitizer libc's own are called, which it knows.
+ * pthread_cancel(), so they are made without. Under a sanitizer libc's own are called, which
+ * it knows.
  *
- * Thread: any. errno as libc sets it.
+ * Thread: any. Return what libc's do, and set errno.
  */
 #ifndef BASE_SYS_H
 #define BASE_SYS_H

@@ -37,11 +37,20 @@ static struct event *watch_event(struct watch *watch)
     return (struct event *)(void *)watch->event;
 }
 
+/* Reads the clock: once an iteration, as soon as the poll has ended. */
+static void set_now(struct co_loop *loop)
+{
+    loop->now = loop->clock->now(loop->clock->ctx);
+    loop->is_late = false;
+}
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct watch *watch = arg;
 
     (void)fd;
+    if (watch->loop->is_late)
+        set_now(watch->loop);
     watch->ready(watch, what);
 }
 
@@ -160,6 +169,14 @@ int co_loop_new(const struct co_loop_config *config, struct co_loop **out_loop)
     return 0;
 }
 
+/* Handles that are still queued become idle: their owners may cancel or queue them again. */
+static void forget_handles(struct co_loop *loop)
+{
+    inbox_drain(&loop->inbox, &loop->ready);
+    while (!list_is_empty(&loop->ready))
+        (void)list_take_first(&loop->ready);
+}
+
 void co_loop_free(struct co_loop *loop)
 {
     if (!loop)
@@ -168,6 +185,7 @@ void co_loop_free(struct co_loop *loop)
     task_check_none(loop);
     if (loop->extra)
         loop->extra->free(loop->extra);
+    forget_handles(loop);
     if (loop->wake.loop)
         watch_remove(&loop->wake);
     if (loop->wake_fd >= 0)
@@ -228,13 +246,16 @@ static void poll_descriptors(struct co_loop *loop)
         else
             flags |= EVLOOP_NONBLOCK;
     }
+    loop->is_late = true;
     /* Fails only when epoll itself does: a bug of ours, such as a closed descriptor. */
     CO_CHECK(event_base_loop(loop->base, flags) >= 0);
     inbox_awake(&loop->inbox);
     if (!inbox_is_empty(&loop->inbox))
         inbox_drain(&loop->inbox, &loop->ready);
-    if (loop->clock->jump && list_is_empty(&loop->ready) && !loop->is_stopping)
+    if (loop->clock->jump && list_is_empty(&loop->ready) && !loop->is_stopping) {
         loop->clock->jump(loop->clock->ctx, timer_heap_next(&loop->timers));
+        loop->is_late = true;
+    }
     loop->stats.iterations++;
 }
 
@@ -270,9 +291,11 @@ int co_loop_run(struct co_loop *loop)
     alt_stack_enter(&alt);
     loop_current = loop;
     loop->is_running = true;
+    loop->control = switch_control_now();
     do {
         poll_descriptors(loop);
-        loop->now = loop->clock->now(loop->clock->ctx);
+        if (loop->is_late)
+            set_now(loop);
         timer_heap_fire(&loop->timers, loop->now);
         run_batch(loop);
         if (UNLIKELY(loop->stacks.is_to_trim))
@@ -309,6 +332,8 @@ void *co_loop_user(const struct co_loop *loop)
 co_time co_after_ms(int64_t ms)
 {
     CO_CHECK(loop_current);
+    if (ms < -(loop_current->now / CO_MSEC))
+        return 0; /* in the past, like any other */
     if (ms > (CO_NEVER - loop_current->now) / CO_MSEC)
         return CO_NEVER;
     return loop_current->now + ms * CO_MSEC;
@@ -350,7 +375,8 @@ void co_loop_post(struct co_loop *loop, struct co_handle *handle)
 int co_timer_start(struct co_loop *loop, struct co_timer *timer, co_time at)
 {
     loop_check_owner(loop);
-    return timer_heap_start(&loop->timers, timer, at);
+    /* One that starts itself again in the past would keep the others from their turn. */
+    return timer_heap_start(&loop->timers, timer, at > loop->now ? at : loop->now);
 }
 
 void co_timer_stop(struct co_loop *loop, struct co_timer *timer)

@@ -1,6 +1,6 @@
 /*
- * What the runtime knows of a loop, and the descriptors it watches. One of the two files
- * that meet libevent is loop.c; nothing here shows it.
+ * What the runtime knows of a loop, and the descriptors it watches. Only loop.c meets
+ * libevent; nothing here shows it.
  *
  * Thread: the loop's, unless said.
  */
@@ -57,10 +57,12 @@ struct co_loop {
     struct co_list ready; /* handles of the next batch */
     struct co_list batch; /* the rest of the one that is running */
     struct context context; /* of co_loop_run() while a task runs */
+    uint64_t control;       /* floating-point control of the same */
     struct co_task *running;
     int budget;
     bool is_running;
     bool is_stopping;
+    bool is_late; /* now is of before the poll: who is called first sets it */
     co_time armed_at; /* when timer_fd will end a sleep; CO_NEVER: it will not */
     co_time now;
     co_time trim_at; /* next look at idle stacks; CO_NEVER when there are none to release */

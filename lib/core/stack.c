@@ -17,9 +17,6 @@
 #define VALGRIND_STACK_REGISTER(start, end) 0
 #define VALGRIND_STACK_DEREGISTER(id)       ((void)(id))
 #endif
-#ifdef HAVE_TSAN
-#include <sanitizer/tsan_interface.h>
-#endif
 
 #include "base/check.h"
 #include "core/stack.h"
@@ -244,7 +241,8 @@ void context_init(struct context *context, struct stack *stack, void *top,
 
 #if defined(HAVE_ASAN) || defined(HAVE_TSAN)
 
-void context_switch(struct context *from, struct context *to, bool is_last)
+/* Tells the sanitizers of a switch that is about to happen. */
+static void announce(struct context *from, const struct context *to, bool is_last)
 {
 #ifdef HAVE_ASAN
     __sanitizer_start_switch_fiber(is_last ? NULL : &from->fake_stack, to->bottom, to->size);
@@ -255,10 +253,29 @@ void context_switch(struct context *from, struct context *to, bool is_last)
     from->fiber = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
-    switch_to(&from->sp, to->sp);
+}
+
+static void arrived(const struct context *back)
+{
 #ifdef HAVE_ASAN
-    __sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
+    __sanitizer_finish_switch_fiber(back->fake_stack, NULL, NULL);
+#else
+    (void)back;
 #endif
+}
+
+void context_enter(struct context *from, struct context *to, uint64_t control)
+{
+    announce(from, to, false);
+    switch_into(&from->sp, &to->sp, control);
+    arrived(from);
+}
+
+void context_leave(struct context *from, struct context *to, bool is_last)
+{
+    announce(from, to, is_last);
+    switch_to(&from->sp, to->sp);
+    arrived(from);
 }
 
 void context_entered(struct context *from)

@@ -161,21 +161,28 @@ void context_init(struct context *context, struct stack *stack, void *top,
  */
 static inline bool context_reuse(struct context *context)
 {
-#ifdef HAVE_ASAN
+#if defined(HAVE_ASAN) || defined(CO_SWITCH_UCONTEXT)
     (void)context;
-    return false; /* an ended fiber is gone for good */
+    return false; /* an ended fiber is gone for good; a ucontext keeps its float control */
 #else
-    return switch_inherit(context->sp);
+    switch_save_control(context->sp);
+    return true;
 #endif
 }
 
 #if defined(HAVE_ASAN) || defined(HAVE_TSAN)
-/* Suspends the caller into *from and resumes *to. @is_last: *from never comes back. */
-void context_switch(struct context *from, struct context *to, bool is_last);
-/* To be called first by a context's entry function; @from is the loop's context. */
+/* Resumes *to from *from until it leaves; @control: the caller's, as switch_control_now(). */
+void context_enter(struct context *from, struct context *to, uint64_t control);
+/* Suspends *from and goes back to *to, which entered it. @is_last: *from never comes back. */
+void context_leave(struct context *from, struct context *to, bool is_last);
+/* To be called first by a context's entry function; @from is who entered it. */
 void context_entered(struct context *from);
 #else
-static inline void context_switch(struct context *from, struct context *to, bool is_last)
+static inline void context_enter(struct context *from, struct context *to, uint64_t control)
+{
+    switch_into(&from->sp, &to->sp, control);
+}
+static inline void context_leave(struct context *from, struct context *to, bool is_last)
 {
     (void)is_last;
     switch_to(&from->sp, to->sp);

@@ -22,9 +22,7 @@ void *switch_prepare(void *top, void (*entry)(void *), void *arg)
     } frame = { .r13 = arg, .resume_at = switch_start };
     char *sp = (char *)top - sizeof(frame);
 
-    /* A task starts with the floating-point control of whoever spawned it. */
-    __asm__ volatile("stmxcsr %0" : "=m"(frame.mxcsr));
-    __asm__ volatile("fnstcw %0" : "=m"(frame.x87_control));
+    switch_save_control(&frame);
     memcpy(&frame.r12, &entry, sizeof(entry));
     memcpy(sp, &frame, sizeof(frame));
     return sp;
@@ -43,7 +41,7 @@ void *switch_prepare(void *top, void (*entry)(void *), void *arg)
     } frame = { .resume_at = switch_start };
     char *sp = (char *)top - sizeof(frame);
 
-    __asm__ volatile("mrs %0, fpcr" : "=r"(frame.fpcr));
+    switch_save_control(&frame);
     memcpy(&frame.x19_28[0], &entry, sizeof(entry));
     frame.x19_28[1] = arg;
     memcpy(sp, &frame, sizeof(frame));

@@ -10,33 +10,102 @@
 #include <corod/base.h>
 
 /*
- * Makes a context that will call entry(arg) on the stack that ends at @top (aligned to 16).
- * entry never returns. What switch_to() needs of the stack lies below @top.
+ * Makes a context that will call entry(arg) on the stack that ends at @top (aligned to 16),
+ * with the caller's floating-point control. entry never returns. What switch_to() needs of
+ * the stack lies below @top.
  */
 void *switch_prepare(void *top, void (*entry)(void *), void *arg);
 
-/* Suspends the caller, whose context goes to *save, and resumes @load. */
+/*
+ * Suspends the caller, whose context goes to *save, and resumes @load. Floating-point control
+ * (rounding and the like) is saved and not loaded: that is up to switch_into().
+ */
 void switch_to(void **save, void *load);
 
 /*
- * Gives a suspended context the caller's floating-point control, as switch_prepare() does for
- * a new one. Returns false where that cannot be done: then it must be prepared anew.
+ * The calling thread's floating-point control, and that of a suspended context, in a form to
+ * be compared. Without a switch of our own both are 0: the system's restores it by itself.
  */
-static inline bool switch_inherit(void *sp)
-{
 #if defined(CO_SWITCH_X86_64)
+/* The control bits of MXCSR; in the upper half the x87 control word. */
+#define CONTROL_MASK UINT64_C(0x0000ffff0000ffc0)
+
+static inline uint64_t switch_control(const void *sp)
+{
+    uint64_t saved;
+
+    __builtin_memcpy(&saved, sp, sizeof(saved));
+    return saved & CONTROL_MASK;
+}
+
+/* Writes the thread's control to where a context keeps its own. */
+static inline void switch_save_control(void *sp)
+{
     __asm__ volatile("stmxcsr (%0)\n\tfnstcw 4(%0)" : : "r"(sp) : "memory");
-    return true;
+}
+
+static inline void switch_load_control(uint64_t control)
+{
+    __asm__ volatile("ldmxcsr (%0)\n\tfldcw 4(%0)" : : "r"(&control), "m"(control));
+}
 #elif defined(CO_SWITCH_AARCH64)
+static inline uint64_t switch_control(const void *sp)
+{
+    uint64_t saved;
+
+    __builtin_memcpy(&saved, sp, sizeof(saved));
+    return saved;
+}
+
+static inline void switch_save_control(void *sp)
+{
     uint64_t fpcr;
 
     __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-    *(uint64_t *)sp = fpcr;
-    return true;
+    __builtin_memcpy(sp, &fpcr, sizeof(fpcr));
+}
+
+static inline void switch_load_control(uint64_t control)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"(control));
+}
 #else
+static inline uint64_t switch_control(const void *sp)
+{
     (void)sp;
-    return false;
+    return 0;
+}
+
+static inline void switch_save_control(void *sp)
+{
+    (void)sp;
+}
+
+static inline void switch_load_control(uint64_t control)
+{
+    (void)control;
+}
 #endif
+
+static inline uint64_t switch_control_now(void)
+{
+    uint64_t now = 0;
+
+    switch_save_control(&now);
+    return switch_control(&now);
+}
+
+/*
+ * Resumes *other with its own floating-point control. On return *other is where it was
+ * suspended again, and the thread's control is @own, the caller's.
+ */
+static inline void switch_into(void **save, void **other, uint64_t own)
+{
+    if (__builtin_expect(switch_control(*other) != own, 0))
+        switch_load_control(switch_control(*other));
+    switch_to(save, *other);
+    if (__builtin_expect(switch_control(*other) != own, 0))
+        switch_load_control(own);
 }
 
 #endif

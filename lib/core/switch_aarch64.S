@@ -1,8 +1,9 @@
 /*
  * void switch_to(void **save, void *load), AAPCS64.
  *
- * Saved: x19-x28, the frame pointer, the link register, d8-d15 and FPCR, which is written
- * back only where it differs. `br` instead of `ret` keeps the return predictor out of it.
+ * Saved: x19-x28, the frame pointer, the link register, d8-d15, and FPCR, which
+ * switch_into() restores where it differs. `br` instead of `ret` keeps the return predictor
+ * out of it.
  */
         .text
         .globl  switch_to
@@ -30,10 +31,7 @@ switch_to:
         mov     x10, sp
         str     x10, [x0]
         mov     sp, x1
-        ldr     x11, [sp, #0]
-        cmp     x9, x11
-        b.ne    2f
-1:      ldp     x19, x20, [sp, #16]
+        ldp     x19, x20, [sp, #16]
         ldp     x21, x22, [sp, #32]
         ldp     x23, x24, [sp, #48]
         ldp     x25, x26, [sp, #64]
@@ -48,8 +46,6 @@ switch_to:
         mov     x9, x30
         br      x9
         .cfi_endproc
-2:      msr     fpcr, x11
-        b       1b
         .size   switch_to, . - switch_to
 
 /* First activation: entry in x19, its argument in x20. Nothing lies above: unwinding ends. */

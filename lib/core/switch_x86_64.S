@@ -1,10 +1,11 @@
 /*
  * void switch_to(void **save, void *load), System V x86-64.
  *
- * Saved below the return address: rbp rbx r12-r15, then MXCSR and the x87 control word.
- * Resuming pops and jumps: a `ret` here would always be mispredicted, since the return stack
- * predicts the caller of the other context. Loading MXCSR or the x87 word is slow, so they
- * are compared first; the status flags of MXCSR (its low six bits) belong to nobody.
+ * Saved below the return address: rbp rbx r12-r15, then MXCSR and the x87 control word, which
+ * are only saved: reading back what stmxcsr has just stored stalls for longer than the whole
+ * switch takes, so switch_into() compares them later. Resuming pops and jumps: a `ret` here
+ * would always be mispredicted, since the return stack predicts the caller of the other
+ * context.
  */
         .text
         .globl  switch_to
@@ -35,16 +36,9 @@ switch_to:
         .cfi_adjust_cfa_offset 8
         stmxcsr (%rsp)
         fnstcw  4(%rsp)
-        movl    (%rsp), %eax
-        movzwl  4(%rsp), %edx
         movq    %rsp, (%rdi)
         movq    %rsi, %rsp
-        xorl    (%rsp), %eax
-        testl   $0xffc0, %eax
-        jne     2f
-1:      cmpw    4(%rsp), %dx
-        jne     3f
-4:      addq    $8, %rsp
+        addq    $8, %rsp
         .cfi_adjust_cfa_offset -8
         popq    %r15
         .cfi_adjust_cfa_offset -8
@@ -69,11 +63,6 @@ switch_to:
         .cfi_register rip, rcx
         jmpq    *%rcx
         .cfi_endproc
-        /* Out of line: the control words differ. */
-2:      ldmxcsr (%rsp)
-        jmp     1b
-3:      fldcw   4(%rsp)
-        jmp     4b
         .size   switch_to, . - switch_to
 
 /* First activation: entry in r12, its argument in r13. Nothing lies above: unwinding ends. */

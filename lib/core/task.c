@@ -36,7 +36,7 @@ static _Noreturn void task_main(void *arg)
     for (;;) {
         task->wake = task->fn(task->arg);
         task->is_returned = true;
-        context_switch(&task->context, &task->loop->context, true);
+        context_leave(&task->context, &task->loop->context, true);
     }
 }
 
@@ -56,7 +56,7 @@ COLD static void task_prime(struct co_task *task, struct co_loop *loop, struct s
 }
 
 /* Makes a task in state READY that is in no queue. Returns 0, -ENOMEM or -E2BIG. */
-static inline int task_new(struct co_loop *loop, const struct co_task_attr *attr, co_task_fn fn,
+HOT_INLINE int task_new(struct co_loop *loop, const struct co_task_attr *attr, co_task_fn fn,
                     void *arg, struct co_task **out_task)
 {
     struct stack *stack;
@@ -116,7 +116,7 @@ COLD static void task_done(struct co_task *task, int result)
 }
 
 /* The body has ended, or was never begun. */
-static inline void task_finish(struct co_task *task, int result)
+HOT_INLINE void task_finish(struct co_task *task, int result)
 {
     /* Nobody can know of a detached task's end but by what waits for it. */
     if (UNLIKELY(!task->is_detached || !list_is_empty(&task->done.waiters)))
@@ -128,13 +128,13 @@ static inline void task_finish(struct co_task *task, int result)
     task_release(task);
 }
 
-/* Runs a task until it suspends or ends. */
-static inline void resume(struct co_loop *loop, struct co_task *task)
+/* Runs a task until it suspends or ends. @control: the caller's, for context_enter(). */
+HOT_INLINE void resume(struct co_loop *loop, struct co_task *task, uint64_t control)
 {
     task->state = CO_TASK_RUNNING;
     loop->running = task;
     loop->budget = LOOP_BUDGET;
-    context_switch(&loop->context, &task->context, false);
+    context_enter(&loop->context, &task->context, control);
     if (UNLIKELY(task->stack->guard == STACK_GUARD_CANARY) &&
         !stack_canary_is_whole(task->stack))
         task_fail_alive(task, "has overflowed its stack");
@@ -154,7 +154,7 @@ void task_step(struct co_handle *handle)
         }
         task->is_started = true;
     }
-    resume(task->loop, task);
+    resume(task->loop, task, task->loop->control);
 }
 
 /* A task that starts another waits in the loop's place until that one suspends. */
@@ -164,7 +164,7 @@ COLD static void resume_nested(struct co_loop *loop, struct co_task *task)
     struct context context = loop->context;
     int budget = loop->budget;
 
-    resume(loop, task);
+    resume(loop, task, switch_control_now());
     loop->context = context;
     loop->running = outer;
     loop->budget = budget;
@@ -187,7 +187,7 @@ int co_task_start(const struct co_task_attr *attr, co_task_fn fn, void *arg,
     if (out_task)
         *out_task = task;
     if (LIKELY(!loop->running))
-        resume(loop, task);
+        resume(loop, task, loop->control);
     else
         resume_nested(loop, task);
     return 0;
@@ -241,7 +241,7 @@ int task_suspend(struct co_task *task, const char *awaits, co_time deadline)
         task->is_cancelled = false;
         co_task_cancel(task);
     }
-    context_switch(&task->context, &loop->context, false);
+    context_leave(&task->context, &loop->context, false);
     task->awaits = NULL;
     if (deadline != CO_NEVER)
         timer_heap_stop(&loop->timers, &task->deadline);
@@ -370,6 +370,6 @@ int co_await_yield(void)
     task->state = CO_TASK_READY;
     task->wake = 0;
     list_add_tail(&task->loop->ready, &task->handle.link);
-    context_switch(&task->context, &task->loop->context, false);
+    context_leave(&task->context, &task->loop->context, false);
     return woken(task);
 }

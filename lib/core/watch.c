@@ -68,6 +68,7 @@ int co_watch_await(struct co_watch *watch, int events, co_time deadline)
     loop_check_owner(watch->watch.loop);
     if (watch->task)
         return -EBUSY;
+    r = task_spend(watch->watch.loop);
     watch->task = task;
     watch->awaited = events;
     while (r == 0 && !(watch->ready & events))

@@ -95,18 +95,24 @@ static int net_loop_ensure(struct co_loop *loop)
 
 /* ---- closing ---- */
 
-/* Drops input until the peer's end comes. */
+/*
+ * Drops input until the peer's end comes. A flood has no edge for what is left of it: the
+ * timer, which is set to the end of the time (s->since) otherwise, comes back to it.
+ */
 COLD static void linger(struct co_stream *s)
 {
+    struct co_loop *loop = stream_loop(s);
     char rubbish[2048];
-    int rounds = 16; /* a flood has more with the next edge; after its end none comes */
+    int rounds = 32;
     ssize_t n;
 
     do
         n = transport_read(&s->transport, rubbish, sizeof(rubbish));
-    while (n > 0 && ((s->transport.ready & WATCH_EOF) || --rounds > 0));
+    while (n > 0 && --rounds > 0);
     if (n <= 0 && n != -EAGAIN)
         finish(s, 0);
+    else /* cannot fail: it is started */
+        CO_CHECK(co_timer_start(loop, &s->limit, n > 0 ? loop->now : s->since) == 0);
 }
 
 /* Whether the peer may still be sending, so that a close could destroy what we sent. */
@@ -131,12 +137,11 @@ void stream_flushed(struct co_stream *s)
         return;
     }
     stream_move(s, STREAM_LINGERING);
-    if (co_timer_start(stream_loop(s), &s->limit, after(now, s->limits->linger_timeout)) <
-        0) {
+    s->since = after(now, s->limits->linger_timeout);
+    if (co_timer_start(stream_loop(s), &s->limit, s->since) < 0)
         finish(s, 0);
-        return;
-    }
-    linger(s);
+    else
+        linger(s);
 }
 
 void co_stream_close(struct co_stream *s, co_stream_closed_fn fn, void *arg)
@@ -238,6 +243,10 @@ static void on_limit(struct co_timer *timer)
     co_time now = stream_loop(s)->now;
     co_time due, next;
 
+    if (s->state == STREAM_LINGERING && now < s->since) {
+        linger(s);
+        return;
+    }
     if (s->state != STREAM_OPEN) {
         finish(s, s->state == STREAM_LINGERING ? 0 : -ETIMEDOUT);
         return;
@@ -266,6 +275,9 @@ void co_stream_set_limits(struct co_stream *s, const struct co_stream_limits *li
     loop_check_owner(stream_loop(s));
     s->limits = limits ? limits : &none;
     at = shortest_limit(s, stream_loop(s)->now);
+    /* What has been waited for so far counts: new limits do not put the end off. */
+    if (limit_due(s) < at)
+        at = limit_due(s);
     if (at == CO_NEVER)
         co_timer_stop(stream_loop(s), &s->limit);
     else if (co_timer_start(stream_loop(s), &s->limit, at) < 0)

@@ -53,7 +53,8 @@ struct co_stream {
         };
         struct co_list closing; /* in net_loop.closing, once state is not STREAM_OPEN */
     };
-    co_time since;         /* when the last read began, or the wait for input */
+    co_time since;         /* when the last read began, or the wait for input; the end of
+                              the time while lingering */
     struct co_timer limit; /* started while any limit is set; see stream.c */
 };
 

@@ -74,7 +74,7 @@ static int await_input(struct co_stream *s, co_time deadline)
  * Reads once what the socket has, into s->in, which has room. Returns 0 when bytes came,
  * CO_EEOF, -EAGAIN or -errno.
  */
-static inline int read_into(struct co_stream *s, struct block *in)
+HOT_INLINE int read_into(struct co_stream *s, struct block *in)
 {
     ssize_t n = transport_read(&s->transport, in->data + in->end, in->room - in->end);
 
@@ -127,7 +127,7 @@ COLD static int await_more(struct co_stream *s, size_t want, co_time deadline)
     return r;
 }
 
-static int read_begin(struct co_stream *s)
+HOT_INLINE int read_begin(struct co_stream *s)
 {
     struct co_loop *loop = stream_loop(s);
 
@@ -276,13 +276,18 @@ size_t co_stream_buffered(const struct co_stream *s)
     return filled(s);
 }
 
-bool co_stream_has_input(struct co_stream *s)
+HOT_INLINE bool has_input(struct co_stream *s)
 {
-    loop_check_owner(stream_loop(s));
     if (filled(s) > 0 || s->read_eof || s->error < 0)
         return true;
     transport_prove(&s->transport);
-    return transport_may_read(&s->transport) && read_once(s, 1) != -EAGAIN;
+    return UNLIKELY(transport_may_read(&s->transport)) && read_once(s, 1) != -EAGAIN;
+}
+
+bool co_stream_has_input(struct co_stream *s)
+{
+    loop_check_owner(stream_loop(s));
+    return has_input(s);
 }
 
 bool co_stream_at_eof(const struct co_stream *s)
@@ -294,7 +299,8 @@ bool co_stream_on_input(struct co_stream *s, co_stream_input_fn fn, void *arg)
 {
     struct block *in = s->in;
 
-    if (co_stream_has_input(s))
+    loop_check_owner(stream_loop(s));
+    if (UNLIKELY(has_input(s)))
         return false;
     CO_CHECK(!s->reader);
     if (in) {

@@ -57,6 +57,7 @@ ssize_t transport_writev(struct transport *t, const struct iovec *iov, int count
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return transport_failed(t, WATCH_WRITE);
+    t->ready &= (uint8_t)~TRANSPORT_UNPROVEN;
     if ((size_t)n < want)
         t->ready &= (uint8_t)~WATCH_WRITE;
     return n;

@@ -197,6 +197,11 @@ WRAP(int, eventfd, unsigned count, int flags)
     return must_fail(FAULT_FD) ? -1 : __real_eventfd(count, flags);
 }
 
+WRAP(int, timerfd_create, int clock, int flags)
+{
+    return must_fail(FAULT_FD) ? -1 : __real_timerfd_create(clock, flags);
+}
+
 WRAP(int, epoll_create1, int flags)
 {
     return must_fail(FAULT_FD) ? -1 : __real_epoll_create1(flags);

@@ -29,8 +29,8 @@
 enum fault_kind {
     FAULT_ALLOC, /* malloc calloc realloc strdup strndup aligned_alloc posix_memalign mmap
                   */
-    FAULT_FD,    /* socket socketpair accept4 eventfd epoll_create1 pipe2 dup */
-    FAULT_GUARD, /* madvise(MADV_GUARD_INSTALL); other advice is not counted */
+    FAULT_FD, /* socket socketpair accept4 eventfd timerfd_create epoll_create1 pipe2 dup */
+    FAULT_GUARD,    /* madvise(MADV_GUARD_INSTALL); other advice is not counted */
     FAULT_MPROTECT, /* mprotect */
     FAULT_RECV,     /* recv */
     FAULT_SEND,     /* send sendmsg */

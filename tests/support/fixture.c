@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ int fixture_setup(void **state)
 
     assert_non_null(f);
     have_signal_stack();
+    loop_current = NULL; /* a test that failed inside a run has left its loop */
     f->peer.fd = -1;
     f->n_fds = count_fds();
     co_virtual_clock_init(&f->clock, FIXTURE_START);
@@ -182,7 +184,7 @@ int fixture_socketpair(struct peer *peer)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-    peer->fd = fds[1];
+    *peer = (struct peer){ .fd = fds[1], .ours = fds[0] };
     return fds[0];
 }
 
@@ -206,6 +208,8 @@ int fixture_tcp_pair(struct peer *peer)
     assert_int_equal(connect(peer->fd, (struct sockaddr *)&addr, len), 0);
     fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     assert_true(fd >= 0);
+    peer->ours = fd;
+    peer->is_tcp = true;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
     close(listener);
@@ -226,12 +230,27 @@ void fixture_open_tcp_stream(struct fixture *f, const struct co_stream_limits *l
     assert_int_equal(co_stream_open(f->loop, fd, limits, &f->stream), 0);
 }
 
+/* Waits for an event that is on its way; nothing else would bring it. */
+static void await_event(int fd, short event)
+{
+    struct pollfd p = { .fd = fd, .events = event };
+
+    assert_true(poll(&p, 1, 10000) == 1);
+}
+
+void peer_await_input(struct peer *peer)
+{
+    await_event(peer->fd, POLLIN);
+}
+
 void peer_send_bytes(struct peer *peer, const void *data, size_t len)
 {
     /* Not send(), which tests make fail. */
     ssize_t n = sendto(peer->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
 
     assert_int_equal(n, (ssize_t)len);
+    if (peer->is_tcp)
+        await_event(peer->ours, POLLIN);
 }
 
 void peer_send(struct peer *peer, const char *text)
@@ -261,13 +280,19 @@ size_t peer_drain(struct peer *peer)
 void peer_shutdown(struct peer *peer)
 {
     assert_int_equal(shutdown(peer->fd, SHUT_WR), 0);
+    if (peer->is_tcp)
+        await_event(peer->ours, POLLRDHUP);
 }
 
 void peer_close(struct peer *peer)
 {
-    if (peer->fd >= 0)
-        close(peer->fd);
+    if (peer->fd < 0)
+        return;
+    close(peer->fd);
     peer->fd = -1;
+    /* If our end is closed already that is an event too. */
+    if (peer->is_tcp)
+        await_event(peer->ours, POLLRDHUP);
 }
 
 void peer_reset(struct peer *peer)

@@ -32,6 +32,8 @@ enum { FIXTURE_TASKS = 64 };
 /** The other end of a connection; a blocking descriptor, -1 when closed. */
 struct peer {
     int fd;
+    int ours;    /* the end under test */
+    bool is_tcp; /* what one end does may reach the other a little later */
 };
 
 struct fixture {
@@ -91,11 +93,18 @@ void fixture_open_stream(struct fixture *f, const struct co_stream_limits *limit
 /** Opens f->stream to f->peer over TCP, with small socket buffers on both sides. */
 void fixture_open_tcp_stream(struct fixture *f, const struct co_stream_limits *limits);
 
+/*
+ * What a peer does has reached our end when these return, so that the next iteration of the
+ * loop sees it.
+ */
 void peer_send(struct peer *peer, const char *text);
 void peer_send_bytes(struct peer *peer, const void *data, size_t len);
 
 /** Reads what is there into buf[size]; 0 at the end, -errno (-EAGAIN: nothing there). */
 ssize_t peer_read(struct peer *peer, void *buf, size_t size);
+
+/** Waits until there is something for the peer to read, or its end; TCP needs that. */
+void peer_await_input(struct peer *peer);
 
 /** Reads and drops what is there; returns how much. */
 size_t peer_drain(struct peer *peer);

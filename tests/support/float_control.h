@@ -9,16 +9,28 @@ enum rounding { ROUND_NEAREST, ROUND_1, ROUND_2, ROUND_TO_ZERO };
 
 #if defined(__x86_64__)
 
-#include <xmmintrin.h>
+/* Not the intrinsics: compilers take two readings with a switch between them for one. */
+static inline unsigned mxcsr_get(void)
+{
+    unsigned mxcsr;
+
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr) : : "memory");
+    return mxcsr;
+}
+
+static inline void mxcsr_set(unsigned mxcsr)
+{
+    __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr) : "memory");
+}
 
 static inline enum rounding rounding_get(void)
 {
-    return (enum rounding)((_mm_getcsr() >> 13) & 3);
+    return (enum rounding)((mxcsr_get() >> 13) & 3);
 }
 
 static inline void rounding_set(enum rounding rounding)
 {
-    _mm_setcsr((_mm_getcsr() & ~(3u << 13)) | (unsigned)rounding << 13);
+    mxcsr_set((mxcsr_get() & ~(3u << 13)) | (unsigned)rounding << 13);
 }
 
 #elif defined(__aarch64__)
@@ -27,7 +39,7 @@ static inline enum rounding rounding_get(void)
 {
     unsigned long fpcr;
 
-    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr) : : "memory");
     return (enum rounding)((fpcr >> 22) & 3);
 }
 
@@ -35,9 +47,9 @@ static inline void rounding_set(enum rounding rounding)
 {
     unsigned long fpcr;
 
-    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr) : : "memory");
     fpcr = (fpcr & ~(3ul << 22)) | (unsigned long)rounding << 22;
-    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr));
+    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr) : "memory");
 }
 
 #else

@@ -429,12 +429,12 @@ static _Noreturn void run_routine(void *arg)
         memset(local, r->n, sizeof(local));
         r->sum += fib(10) + local[999];
         r->n++;
-        context_switch(&r->own, r->main, false);
+        context_leave(&r->own, r->main, false);
     }
 }
 
 /* Contexts on many stacks take turns, under each sanitizer too. */
-static void test_context_switch_takes_turns(void **state)
+static void test_context_enter_takes_turns(void **state)
 {
     struct routine r[10];
     struct stack *stacks[10];
@@ -448,7 +448,7 @@ static void test_context_switch_takes_turns(void **state)
     }
     for (int round = 1; round <= 20; round++) {
         for (int i = 0; i < 10; i++) {
-            context_switch(&main, &r[i].own, false);
+            context_enter(&main, &r[i].own, switch_control_now());
             assert_int_equal(r[i].n, round);
         }
     }
@@ -478,7 +478,7 @@ int main(void)
         STACK_TEST(test_trim_after_a_long_spike),
         STACK_TEST(test_trim_is_bounded),
         STACK_TEST(test_each_visits_primed_stacks),
-        STACK_TEST(test_context_switch_takes_turns),
+        STACK_TEST(test_context_enter_takes_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

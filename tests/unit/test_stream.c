@@ -1,4 +1,7 @@
-/* Tests of lib/net/stream.c: making a stream, its time limits, its end. */
+/*
+ * Tests of lib/net/stream.c: making a stream, its time limits, its end.
+ * long: one file a module, many short tests.
+ */
 #include "test.h"
 
 #include <errno.h>
@@ -257,7 +260,9 @@ static void test_close_lingers_until_the_peer_closes(void **state)
     fixture_pass_ms(f, 9000);
     assert_int_equal(e.n, 0);
     /* Our bytes were not destroyed by a reset. */
+    peer_await_input(&f->peer);
     assert_int_equal(peer_read(&f->peer, buf, sizeof(buf)), 3);
+    peer_await_input(&f->peer);
     assert_int_equal(peer_read(&f->peer, buf, sizeof(buf)), 0);
     peer_send(&f->peer, "nor this");
     fixture_run_idle(f);

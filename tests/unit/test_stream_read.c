@@ -1,4 +1,7 @@
-/* Tests of lib/net/stream_read.c: what each read returns, keeps and leaves behind. */
+/*
+ * Tests of lib/net/stream_read.c: what each read returns, keeps and leaves behind.
+ * long: one file a module, many short tests.
+ */
 #include "test.h"
 
 #include <errno.h>
@@ -240,6 +243,36 @@ static void test_await_exactly_exceeds_a_block(void **state)
         assert_int_equal(r.bytes.len, sizes[i]);
         for (size_t k = 0; k < sizes[i]; k++)
             assert_true(r.bytes.data[k] == pattern_at(k));
+    }
+}
+
+/* What is left at the end of a full block moves to its front, to be continued there. */
+static void test_await_exactly_moves_the_rest_to_the_front(void **state)
+{
+    static const size_t rests[] = { 1, 100, 2047, 8000 };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < N_ELEMENTS(rests); i++) {
+        struct reading r = { .how = EXACTLY, .n = rests[i] + 500 };
+        size_t sent = 0;
+
+        fixture_open_stream(f, NULL);
+        r.s = f->stream;
+        for (; sent < BLOCK_ROOM; sent += BLOCK_ROOM / 4)
+            peer_send_pattern(f, sent, BLOCK_ROOM / 4);
+        assert_int_equal(sent, BLOCK_ROOM);
+        (void)read_now(f, EXACTLY, BLOCK_ROOM - rests[i], NULL);
+        assert_int_equal(co_stream_buffered(f->stream), rests[i]);
+        fixture_spawn(f, read_once, &r);
+        peer_send_pattern(f, sent, 500);
+        fixture_run(f);
+        assert_int_equal(r.r, 0);
+        for (size_t k = 0; k < r.n; k++)
+            assert_true(r.bytes.data[k] == pattern_at(sent - rests[i] + k));
+        assert_int_equal(f->stream->in->room, BLOCK_ROOM);
+        co_stream_abort(f->stream);
+        f->stream = NULL;
+        peer_close(&f->peer);
     }
 }
 
@@ -1094,6 +1127,7 @@ int main(void)
         STREAM_TEST(test_await_some_sees_the_reset_behind_bytes),
         STREAM_TEST(test_await_exactly_joins_every_split),
         STREAM_TEST(test_await_exactly_exceeds_a_block),
+        STREAM_TEST(test_await_exactly_moves_the_rest_to_the_front),
         STREAM_TEST(test_await_exactly_at_the_end_keeps_the_partial),
         STREAM_TEST(test_await_exactly_without_memory_keeps_bytes),
         STREAM_TEST(test_await_until_finds_a_split_separator),

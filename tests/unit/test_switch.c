@@ -211,7 +211,7 @@ ON_OTHER_STACK static void set_rounding(void *arg)
 }
 
 /* The rounding mode belongs to a context; a new one has its maker's. */
-static void test_switch_to_keeps_rounding(void **state)
+static void test_switch_into_keeps_rounding(void **state)
 {
     static const enum rounding modes[] = { ROUND_1, ROUND_2, ROUND_TO_ZERO,
                                            ROUND_NEAREST };
@@ -224,7 +224,7 @@ static void test_switch_to_keeps_rounding(void **state)
     }
     for (int round = 0; round < 10; round++) {
         for (int i = 0; i < 4; i++) {
-            switch_to(&main_context, r[i]->context);
+            switch_into(&main_context, &r[i]->context, switch_control_now());
             assert_true(r[i]->is_kept);
             assert_int_equal(rounding_get(), ROUND_NEAREST);
         }
@@ -242,7 +242,7 @@ static void test_switch_prepare_takes_the_makers_rounding(void **state)
     r = make(0, set_rounding);
     r->control = ROUND_1;
     rounding_set(ROUND_2);
-    switch_to(&main_context, r->context);
+    switch_into(&main_context, &r->context, switch_control_now());
     assert_int_equal(rounding_get(), ROUND_2);
     rounding_set(ROUND_NEAREST);
     assert_true(r->is_kept);
@@ -265,22 +265,22 @@ ON_OTHER_STACK static void set_controls(void *arg)
     uint16_t word = (uint16_t)(0x037f & ~0x0300u); /* single precision */
     uint16_t now;
 
-    _mm_setcsr(r->control);
+    mxcsr_set(r->control);
     __asm__ volatile("fldcw %0" : : "m"(word));
     r->is_kept = true;
     for (;;) {
         leave(r);
         __asm__ volatile("fnstcw %0" : "=m"(now));
-        r->is_kept &= now == word && (_mm_getcsr() & 0xffc0u) == (r->control & 0xffc0u);
+        r->is_kept &= now == word && (mxcsr_get() & 0xffc0u) == (r->control & 0xffc0u);
         r->n_steps++;
     }
 }
 
 /* Every control bit of MXCSR and the x87 control word belong to a context. */
-static void test_switch_to_keeps_control_words(void **state)
+static void test_switch_into_keeps_control_words(void **state)
 {
     static const unsigned bits[] = { 0x8000, 0x0040, 0x6000, 0x2000, 0x4000 };
-    const unsigned mxcsr = _mm_getcsr() & 0xffc0u, x87 = x87_get();
+    const unsigned mxcsr = mxcsr_get() & 0xffc0u, x87 = x87_get();
 
     (void)state;
     for (size_t i = 0; i < N_ELEMENTS(bits); i++) {
@@ -288,9 +288,9 @@ static void test_switch_to_keeps_control_words(void **state)
 
         r->control = mxcsr | bits[i];
         for (int round = 0; round < 3; round++) {
-            switch_to(&main_context, r->context);
+            switch_into(&main_context, &r->context, switch_control_now());
             assert_true(r->is_kept);
-            assert_int_equal(_mm_getcsr() & 0xffc0u, mxcsr);
+            assert_int_equal(mxcsr_get() & 0xffc0u, mxcsr);
             assert_int_equal(x87_get(), x87);
         }
         drop(r);
@@ -306,10 +306,10 @@ int main(void)
         cmocka_unit_test(test_switch_to_runs_in_order),
         cmocka_unit_test(test_switch_to_in_deep_frames),
         cmocka_unit_test(test_switch_to_keeps_registers),
-        cmocka_unit_test(test_switch_to_keeps_rounding),
+        cmocka_unit_test(test_switch_into_keeps_rounding),
         cmocka_unit_test(test_switch_prepare_takes_the_makers_rounding),
 #if defined(__x86_64__)
-        cmocka_unit_test(test_switch_to_keeps_control_words),
+        cmocka_unit_test(test_switch_into_keeps_control_words),
 #endif
     };
 

@@ -1,4 +1,7 @@
-/* Tests of lib/core/task.c: what asyncio promises of tasks; bNNN is the promise's number. */
+/*
+ * Tests of lib/core/task.c: what asyncio promises of tasks; bNNN is the promise's number.
+ * long: one file a module, many short tests.
+ */
 #include "test.h"
 
 #include <errno.h>
@@ -256,10 +259,12 @@ static int outer_of_start(void *arg)
 {
     struct starter *s = arg;
     struct co_task *self = co_task_current();
+    int budget = co_loop_current()->budget = LOOP_BUDGET / 2;
 
     note(&s->trace, 'o');
     s->r = co_task_start(NULL, inner_of_start, s, &s->inner);
     note(&s->trace, 'p');
+    assert_int_equal(co_loop_current()->budget, budget);
     assert_ptr_equal(co_task_current(), self);
     assert_int_equal(co_task_state(self), CO_TASK_RUNNING);
     assert_int_equal(co_await_yield(), 0);
@@ -627,6 +632,31 @@ static void test_cancel_after_the_deadline(void **state)
     fixture_run(f);
 }
 
+/* ---- wake ---- */
+
+static int suspend_once(void *arg)
+{
+    (void)arg;
+    return task_suspend(co_task_current(), "test", CO_NEVER);
+}
+
+/* Of several wake-ups the first counts; a task that is not suspended is not woken. */
+static void test_wake_counts_once(void **state)
+{
+    struct fixture *f = *state;
+    struct co_task *task = fixture_spawn(f, suspend_once, NULL);
+
+    task_wake(task, 1);
+    fixture_run_idle(f);
+    assert_string_equal(co_task_awaits(task), "test");
+    task_wake(task, 2);
+    task_wake(task, 3);
+    fixture_run_idle(f);
+    assert_int_equal(task->done.result, 2);
+    task_wake(task, 4);
+    fixture_run_idle(f);
+}
+
 /* ---- sleep and yield ---- */
 
 struct sleeper {
@@ -883,6 +913,7 @@ int main(void)
         TASK_TEST(test_cancel_twice),
         TASK_TEST(test_cancel_is_not_lost_to_a_deadline),
         TASK_TEST(test_cancel_after_the_deadline),
+        TASK_TEST(test_wake_counts_once),
         TASK_TEST(test_sleep_ends_at_its_time),
         TASK_TEST(test_sleep_of_equal_times_is_fifo),
         TASK_TEST(test_sleep_without_memory),

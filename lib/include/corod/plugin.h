@@ -73,7 +73,10 @@ static inline void *co_conn_instance(const struct co_conn *conn)
     return conn->service->instance;
 }
 
-/** What a plugin is. New fields come at the end; a zero field is an absent feature. */
+/**
+ * What a plugin is. A zero field is an absent feature. New fields come at the end and change
+ * the size; the loader takes plugins of its own size only, so a plugin is built anew for them.
+ */
 struct co_plugin {
     uint32_t abi;            /* CO_PLUGIN() sets it */
     uint32_t size;           /* CO_PLUGIN() sets it: sizeof(struct co_plugin) */

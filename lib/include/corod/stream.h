@@ -146,7 +146,7 @@ CO_API size_t co_stream_buffered(const struct co_stream *s);
 /**
  * Whether a read would return at once: bytes are buffered, or come now from the socket
  * (which is asked only when it may have some), or the stream is at its end or has failed.
- * Never suspends.
+ * Ends the life of bytes that were handed out, as a read does. Never suspends.
  */
 CO_API bool co_stream_has_input(struct co_stream *s);
 
