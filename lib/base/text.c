@@ -5,7 +5,7 @@
 
 void co_text_append(char *buf, size_t size, size_t *len, const char *text)
 {
-    if (size == 0)
+    if (*len >= size)
         return;
     while (*text && *len + 1 < size)
         buf[(*len)++] = *text++;

@@ -103,6 +103,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
         report_overflow(task);
     /* Not ours: put back what was there, and return to the instruction, which faults again. */
     sigaction(sig, sig == SIGSEGV ? &previous_segv : &previous_bus, NULL);
+    if (info->si_code <= 0)
+        raise(sig); /* sent by kill(): there is no instruction to fault again */
 }
 
 int co_overflow_install(void)

@@ -319,11 +319,17 @@ const char *co_task_awaits(const struct co_task *task)
 }
 
 /* Passes a cancellation on to what the task awaits. Returns false when that is done. */
-static bool pass_on_cancel(struct co_future *f)
+static bool pass_on_cancel(struct co_task *task, struct co_future *f)
 {
-    if (f->is_task)
-        return co_task_cancel(CO_CONTAINER_OF(f, struct co_task, done));
-    return co_future_cancel(f);
+    bool is_passed_on;
+
+    if (!f->is_task)
+        return co_future_cancel(f);
+    /* In a ring of tasks that await each other it comes back here: then it ends here. */
+    task->is_passing_on = true;
+    is_passed_on = co_task_cancel(CO_CONTAINER_OF(f, struct co_task, done));
+    task->is_passing_on = false;
+    return is_passed_on;
 }
 
 bool co_task_cancel(struct co_task *task)
@@ -333,7 +339,7 @@ bool co_task_cancel(struct co_task *task)
         return false;
     if (task->state != CO_TASK_SUSPENDED)
         task->is_cancelled = true;
-    else if (task->awaited && pass_on_cancel(task->awaited))
+    else if (task->awaited && !task->is_passing_on && pass_on_cancel(task, task->awaited))
         task->is_passed_on = true;
     else
         task_wake(task, CO_ECANCELLED);

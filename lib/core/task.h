@@ -40,6 +40,7 @@ struct co_task {
             bool is_started;
             bool is_cancelled; /* cancellation to be delivered at the next await */
             bool is_passed_on; /* cancellation was passed on to `awaited` */
+            bool is_passing_on; /* … and is being so right now */
             bool is_returned;  /* the body has ended */
         };
         uint64_t flags; /* all of them */

@@ -207,6 +207,9 @@ COLD void co_stream_fail(struct co_stream *s, int error)
         return;
     }
     stream_drop_output(s);
+    /* A callback may end the stream, so it is not called in the midst of somebody's write. */
+    if (s->on_input && co_timer_start(stream_loop(s), &s->limit, stream_loop(s)->now) == 0)
+        return;
     wake_reader(s);
 }
 
@@ -249,6 +252,10 @@ static void on_limit(struct co_timer *timer)
     }
     if (s->state != STREAM_OPEN) {
         finish(s, s->state == STREAM_LINGERING ? 0 : -ETIMEDOUT);
+        return;
+    }
+    if (s->error < 0) {
+        wake_reader(s);
         return;
     }
     due = limit_due(s);

@@ -506,6 +506,8 @@ void daemon_order(struct daemon_fixture *f, size_t offset)
 
 void daemon_sync(struct daemon_fixture *f)
 {
+    /* A ping may be out already: each is out once at a time. */
+    daemon_until(f, have_all_answered(&f->s));
     for (size_t i = 0; i < f->s.n_workers_started; i++)
         f->s.has_answered[i] = false;
     daemon_order(f, offsetof(struct worker, ping));

@@ -184,6 +184,7 @@ class Descriptors(Case):
         """Who is too many is told so, at little cost; the rest goes on, and room is used again."""
         daemon = self.start(server() + listener("probe"), n_files=64)
         daemon.wait_for_log("needs more descriptors than the limit of 64")
+        n_files = daemon.n_files()
         peers = []
         while True:
             peer = self.connect(daemon)
@@ -200,10 +201,10 @@ class Descriptors(Case):
             self.assertRegex(ask(peers[i], "thread"), "corod-")
         self.assertLess(daemon.cpu_seconds() - cpu, 0.5)
         self.assertEqual(daemon.count_log("cannot accept"), 1, "one line a period")
-        n_files = daemon.n_files()
         for peer in peers[10:]:
             peer.close()
-        until(lambda: daemon.n_files() == n_files - len(peers[10:]), "their sockets are closed")
+        # All 64 were in use, but for the one that is given up for a moment to refuse somebody.
+        until(lambda: daemon.n_files() <= 64 - len(peers[10:]), "their sockets are closed")
         for _ in peers[10:]:
             self.assertRegex(ask(self.connect(daemon), "thread"), "corod-")
 
