@@ -14,4 +14,5 @@ static enum co_next serve(struct co_conn *conn)
     return CO_CLOSE;
 }
 
-CO_PLUGIN(.name = "no_options_size", .version = "1.0", .options = options, .serve = serve);
+CO_PLUGIN(.name = "no_options_size", .version = "1.0", .options = options,
+          .serve = serve);

@@ -16,7 +16,8 @@ struct later_plugin {
 
 CO_API extern const struct later_plugin corod_plugin;
 const struct later_plugin corod_plugin = { .plugin = { .abi = CO_PLUGIN_ABI,
-                                                       .size = sizeof(struct later_plugin),
+                                                       .size =
+                                                           sizeof(struct later_plugin),
                                                        .name = "other_size",
                                                        .version = "1.0",
                                                        .serve = serve } };

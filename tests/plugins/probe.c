@@ -33,7 +33,8 @@ static const struct co_option probe_options[] = {
     { .key = NULL },
 };
 
-static int probe_open(const void *options, void **out_instance, char *err, size_t err_size)
+static int probe_open(const void *options, void **out_instance, char *err,
+                      size_t err_size)
 {
     const struct probe *probe = options;
 
@@ -109,5 +110,5 @@ static enum co_next probe_serve(struct co_conn *conn)
 }
 
 CO_PLUGIN(.name = "probe", .version = "1.0", .description = "Does what the client says.",
-          .options = probe_options, .options_size = sizeof(struct probe), .open = probe_open,
-          .serve = probe_serve);
+          .options = probe_options, .options_size = sizeof(struct probe),
+          .open = probe_open, .serve = probe_serve);

@@ -101,7 +101,8 @@ static void set_deadline(int fd)
     static const struct timeval deadline = { .tv_sec = DAEMON_WAIT_MS / 1000 };
     static const int yes = 1;
 
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline)),
+                     0);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 }
 
@@ -211,8 +212,10 @@ struct talk_options {
 };
 
 static const struct co_option talk_options[] = {
-    { "tag", CO_OPT_STRING, offsetof(struct talk_options, tag), .def = "-", .help = "Said." },
-    { "fail", CO_OPT_BOOL, offsetof(struct talk_options, fail), .help = "Does not open." },
+    { "tag", CO_OPT_STRING, offsetof(struct talk_options, tag), .def = "-",
+      .help = "Said." },
+    { "fail", CO_OPT_BOOL, offsetof(struct talk_options, fail),
+      .help = "Does not open." },
     { .key = NULL },
 };
 
@@ -309,12 +312,12 @@ static void talk_closed(struct co_conn *conn)
     conn->data = NULL;
 }
 
-#define TALK(plugin_name, function, ...)                                                    \
-    {                                                                                       \
-        .abi = CO_PLUGIN_ABI, .size = sizeof(struct co_plugin), .name = (plugin_name),      \
-        .version = "1.0", .options = talk_options,                                          \
-        .options_size = sizeof(struct talk_options), .open = talk_open, .close = talk_close, \
-        .serve = (function), .closed = talk_closed, __VA_ARGS__                             \
+#define TALK(plugin_name, function, ...)                                               \
+    {                                                                                  \
+        .abi = CO_PLUGIN_ABI, .size = sizeof(struct co_plugin), .name = (plugin_name), \
+        .version = "1.0", .options = talk_options,                                     \
+        .options_size = sizeof(struct talk_options), .open = talk_open,                \
+        .close = talk_close, .serve = (function), .closed = talk_closed, __VA_ARGS__   \
     }
 
 static const struct co_plugin talk_table[] = {

@@ -82,11 +82,11 @@ void client_reset(int fd);
  * "huge" wants a stack that does not exist. With the option "fail" none of them opens.
  */
 struct talk_counts {
-    atomic_uint n_opened;     /* instances */
-    atomic_uint n_unopened;   /* instances closed */
-    atomic_uint n_serves;     /* calls of serve() */
-    atomic_uint n_closed;     /* calls of closed() */
-    atomic_int last_error;    /* of the last await that failed */
+    atomic_uint n_opened;   /* instances */
+    atomic_uint n_unopened; /* instances closed */
+    atomic_uint n_serves;   /* calls of serve() */
+    atomic_uint n_closed;   /* calls of closed() */
+    atomic_int last_error;  /* of the last await that failed */
 };
 
 extern struct talk_counts talk_counts;
@@ -100,8 +100,8 @@ unsigned talk_plugins_open(void);
 /* ---- the supervisor ---- */
 
 /** One listener "web", of talk with the tag "one", without lingering and time limits. */
-#define DAEMON_LISTENER(name, protocol)                                              \
-    "[listener:" name "]\naddress = 127.0.0.1:0\nprotocol = " protocol "\n"           \
+#define DAEMON_LISTENER(name, protocol)                                     \
+    "[listener:" name "]\naddress = 127.0.0.1:0\nprotocol = " protocol "\n" \
     "linger_timeout = 0\nidle_timeout = 0\nread_timeout = 0\nwrite_timeout = 0\n"
 #define DAEMON_PROTOCOL(name, plugin, tag) \
     "[protocol:" name "]\nplugin = " plugin "\ntag = " tag "\n"
@@ -140,10 +140,10 @@ void daemon_start(struct daemon_fixture *f, const char *ini, size_t n_workers);
 void daemon_step(struct daemon_fixture *f, int n);
 
 /** Runs the loop until a condition holds. */
-#define daemon_until(f, condition)                 \
-    do {                                           \
-        for (int n_ = 0; !(condition); n_++)       \
-            daemon_step(f, n_);                    \
+#define daemon_until(f, condition)           \
+    do {                                     \
+        for (int n_ = 0; !(condition); n_++) \
+            daemon_step(f, n_);              \
     } while (0)
 
 /** Returns when all workers have done what was posted to them before. */

@@ -49,7 +49,7 @@ class Client:
         return self.rng.randbytes(int(2 ** self.rng.uniform(0, most)))
 
     def talk(self, test):
-        """To and fro, with pauses, and a half-close at the end."""
+        """Question and answer with pauses, and a half-close at the end."""
         with self.connect("echo") as peer:
             for _ in range(self.rng.randint(1, 5)):
                 data = self.data(15)

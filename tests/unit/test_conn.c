@@ -9,9 +9,9 @@
 
 #include "daemon_fixture.h"
 
-#define LIMITED(limits)                                                     \
-    "[listener:web]\naddress = 127.0.0.1:0\nprotocol = a\n" limits          \
-    DAEMON_PROTOCOL("a", "talk", "one")
+#define LIMITED(limits)                                                             \
+    "[listener:web]\naddress = 127.0.0.1:0\nprotocol = a\n" limits DAEMON_PROTOCOL( \
+        "a", "talk", "one")
 
 static unsigned n_serves(void)
 {

@@ -7,12 +7,12 @@
 #include "daemon_fixture.h"
 #include "fault.h"
 
-#define TWO_LISTENERS                                                              \
-    "[listener:web]\naddress = 127.0.0.1:0\nprotocol = a\nidle_timeout = 5s\n"      \
-    "read_timeout = 6s\nwrite_timeout = 7s\nlinger_timeout = 8s\n"                 \
-    "high_water = 9000\nlow_water = 1000\nread_limit = 3000\n"                     \
-    "[listener:other]\naddress = 127.0.0.1:0\nprotocol = b\n"                      \
-    "[listener:third]\naddress = 127.0.0.1:0\nprotocol = a\n" DAEMON_PROTOCOL(     \
+#define TWO_LISTENERS                                                          \
+    "[listener:web]\naddress = 127.0.0.1:0\nprotocol = a\nidle_timeout = 5s\n" \
+    "read_timeout = 6s\nwrite_timeout = 7s\nlinger_timeout = 8s\n"             \
+    "high_water = 9000\nlow_water = 1000\nread_limit = 3000\n"                 \
+    "[listener:other]\naddress = 127.0.0.1:0\nprotocol = b\n"                  \
+    "[listener:third]\naddress = 127.0.0.1:0\nprotocol = a\n" DAEMON_PROTOCOL( \
         "a", "talk", "one") DAEMON_PROTOCOL("b", "other", "two")
 
 static unsigned n_opened(void)
@@ -115,8 +115,10 @@ static void test_new_unwinds_when_a_plugin_fails(void **state)
         struct generation *g = NULL;
         struct config *config;
 
-        (void)snprintf(ini, sizeof(ini), DAEMON_INI "[protocol:b]\nplugin = other\ntag = %s\n"
-                       "fail = yes\n", cases[i].tag);
+        (void)snprintf(ini, sizeof(ini),
+                       DAEMON_INI "[protocol:b]\nplugin = other\ntag = %s\n"
+                                  "fail = yes\n",
+                       cases[i].tag);
         config = daemon_config(ini);
         assert_int_equal(generation_new(f->s.loop, config, NULL, err, sizeof(err), &g),
                          -EACCES);
@@ -162,8 +164,9 @@ static void test_free_without_a_loop(void **state)
     char err[256];
 
     (void)state;
-    assert_int_equal(generation_new(NULL, daemon_config(TWO_LISTENERS), NULL, err,
-                                    sizeof(err), &g), 0);
+    assert_int_equal(
+        generation_new(NULL, daemon_config(TWO_LISTENERS), NULL, err, sizeof(err), &g),
+        0);
     service_unref(&g->services[0]);
     generation_free(g);
     generation_free(NULL);

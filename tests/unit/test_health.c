@@ -169,7 +169,8 @@ static void test_silent_worker_is_named(void **state)
     pass(f, CO_SECOND);
     assert_int_equal(line_count(&f->lines, "has not answered"), 0);
     pass(f, CO_SECOND);
-    line_await(&f->lines, "worker 2 has not answered for 2000 ms: a handler does not return");
+    line_await(&f->lines,
+               "worker 2 has not answered for 2000 ms: a handler does not return");
     for (int i = 0; i < 5; i++)
         pass(f, CO_SECOND);
     assert_int_equal(receive(), 0);

@@ -151,7 +151,8 @@ static void test_open_sets_options(void **state)
 /* A reload sets them anew; an accepted connection has those of the time it came. */
 static void test_set_options_is_for_connections_to_come(void **state)
 {
-    struct config_listener_options opt = { .backlog = 4, .nodelay = true,
+    struct config_listener_options opt = { .backlog = 4,
+                                           .nodelay = true,
                                            .keepalive = 10 * CO_SECOND };
     struct co_addr addr = parse("127.0.0.1:0");
     int fd = listen_open(&addr, &opt), accepted, client;

@@ -39,7 +39,8 @@ static int teardown(void **state)
 
 static int open_plugin(struct fixture *f, const char *name)
 {
-    return loader_plugins.open(NULL, name, &f->plugin, &f->handle, f->err, sizeof(f->err));
+    return loader_plugins.open(NULL, name, &f->plugin, &f->handle, f->err,
+                               sizeof(f->err));
 }
 
 /* Whether the test plugin @name is loaded, as the kernel sees it. */
@@ -118,13 +119,17 @@ static void test_open_refuses(void **state)
         int error;
         const char *message;
     } cases[] = {
-        { "absent", -ENOENT, "no plugin \"absent\": there is no absent.so in " TEST_PLUGINS ":" },
+        { "absent", -ENOENT,
+          "no plugin \"absent\": there is no absent.so in " TEST_PLUGINS ":" },
         { "/nonexistent/x.so", -ENOENT, "/nonexistent/x.so: No such file or directory" },
-        { "no_symbol", -EPROTO, "/no_symbol.so: not a corod plugin (no symbol corod_plugin)" },
-        { "other_abi", -EPROTO, "/other_abi.so: built for plugin ABI 2, this corod has 1" },
+        { "no_symbol", -EPROTO,
+          "/no_symbol.so: not a corod plugin (no symbol corod_plugin)" },
+        { "other_abi", -EPROTO,
+          "/other_abi.so: built for plugin ABI 2, this corod has 1" },
         { "other_size", -EPROTO, "/other_size.so: built for a later corod" },
         { "no_serve", -EPROTO, "/no_serve.so: has no name, version or serve function" },
-        { "no_options_size", -EPROTO, "/no_options_size.so: has options but no options_size" },
+        { "no_options_size", -EPROTO,
+          "/no_options_size.so: has options but no options_size" },
         { TEST_PLUGINS, -ENOEXEC, "" },
         { "/dev/null", -ENOEXEC, "/dev/null" },
     };
@@ -147,8 +152,8 @@ static void test_open_names_the_installed_folder(void **state)
 
     unsetenv("COROD_PLUGIN_PATH");
     assert_int_equal(open_plugin(f, "absent"), -ENOENT);
-    assert_string_equal(f->err,
-                        "no plugin \"absent\": there is no absent.so in " COROD_PLUGIN_DIR);
+    assert_string_equal(
+        f->err, "no plugin \"absent\": there is no absent.so in " COROD_PLUGIN_DIR);
 }
 
 /* A path that no file can have is refused with the reason, a bare one is just not found. */
@@ -171,7 +176,8 @@ static void test_open_cuts_its_message(void **state)
     struct fixture *f = *state;
 
     memset(f->err, '#', sizeof(f->err));
-    assert_int_equal(loader_open(NULL, "absent", &f->plugin, &f->handle, f->err, 10), -ENOENT);
+    assert_int_equal(loader_open(NULL, "absent", &f->plugin, &f->handle, f->err, 10),
+                     -ENOENT);
     assert_string_equal(f->err, "no plugin");
     assert_int_equal(f->err[10], '#');
 }

@@ -310,8 +310,8 @@ static void test_reload_sets_options_of_sockets(void **state)
     acceptor.fd = listen_open(&acceptor.addr, &opt);
     f->s.listeners[0].acceptors = &acceptor;
     f->s.listeners[0].n_acceptors = 1;
-    write_config(DAEMON_LISTENER("web", "a") "nodelay = no\n"
-                 DAEMON_PROTOCOL("a", "talk", "one"));
+    write_config(
+        DAEMON_LISTENER("web", "a") "nodelay = no\n" DAEMON_PROTOCOL("a", "talk", "one"));
     supervisor_reload(&f->s);
     assert_int_equal(getsockopt(acceptor.fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
     assert_int_equal(value, 0);

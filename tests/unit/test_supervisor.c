@@ -71,9 +71,10 @@ static void test_run_of_many_listeners(void **state)
     struct co_addr addrs[3];
     int client;
 
-    child_daemon_start(d, SERVER("") "[listener:web]\naddress = 127.0.0.1:0, 127.0.0.1:0\n"
-                       "protocol = p\n[listener:hi]\naddress = 127.0.0.1:0\n"
-                       "protocol = greet\n" PROBE);
+    child_daemon_start(d,
+                       SERVER("") "[listener:web]\naddress = 127.0.0.1:0, 127.0.0.1:0\n"
+                                  "protocol = p\n[listener:hi]\naddress = 127.0.0.1:0\n"
+                                  "protocol = greet\n" PROBE);
     for (size_t i = 0; i < N_ELEMENTS(addrs); i++)
         addrs[i] = child_daemon_address(line_await(&d->lines, "listening on "));
     line_await(&d->lines, "2 workers, ready");
@@ -147,8 +148,9 @@ static void test_drain_cuts(void **state)
 static void test_drain_gives_up(void **state)
 {
     struct child_daemon *d = *state;
-    struct co_addr addr = child_daemon_serve(d, SERVER("drain_timeout = 0\n")
-        "[listener:web]\naddress = 127.0.0.1:0\nprotocol = stubborn\n");
+    struct co_addr addr = child_daemon_serve(
+        d, SERVER("drain_timeout = 0\n") "[listener:web]\naddress = "
+                                         "127.0.0.1:0\nprotocol = stubborn\n");
     int client = client_connect(&addr);
 
     ask(client, "x", "staying\n");
@@ -189,13 +191,17 @@ static void test_start_on_a_taken_port(void **state)
     assert_int_equal(listen_address(fd, &taken), 0);
     co_addr_format(&taken.sa, taken.len, taken_text, sizeof(taken_text));
     (void)snprintf(path, sizeof(path), "/tmp/corod-supervisor-%d", (int)getpid());
-    (void)snprintf(ini, sizeof(ini), LISTENER("") "[listener:file]\naddress = unix:%s\n"
-                   "protocol = p\n[listener:late]\naddress = %s\nprotocol = p\n" PROBE,
-                   path, taken_text);
+    (void)snprintf(
+        ini, sizeof(ini),
+        LISTENER("") "[listener:file]\naddress = unix:%s\n"
+                     "protocol = p\n[listener:late]\naddress = %s\nprotocol = p\n" PROBE,
+        path, taken_text);
     child_daemon_start(d, ini);
     opened = child_daemon_address(line_await(&d->lines, "listener web: listening on"));
-    (void)snprintf(want, sizeof(want), "listener late: cannot listen on %s: Address already "
-                   "in use (another process", taken_text);
+    (void)snprintf(want, sizeof(want),
+                   "listener late: cannot listen on %s: Address already "
+                   "in use (another process",
+                   taken_text);
     line_await(&d->lines, want);
     line_await(&d->lines, "cannot start: Address already in use");
     assert_int_equal(child_daemon_wait(d), 1);
@@ -227,7 +233,8 @@ static void test_start_with_few_descriptors(void **state)
         skip();
     }
     child_daemon_start(d, SERVER("max_connections = 10000000\n") LISTENER("") PROBE);
-    line_await(&d->lines, "max_connections = 10000000 needs more descriptors than the limit");
+    line_await(&d->lines,
+               "max_connections = 10000000 needs more descriptors than the limit");
     line_await(&d->lines, "ready");
     child_daemon_signal(d, SIGTERM);
     assert_int_equal(child_daemon_wait(d), 0);
@@ -258,9 +265,8 @@ struct run {
 static int run_once(struct run *run, unsigned n)
 {
     static const struct config_source source = { .path = "t.ini" };
-    struct config *config =
-        daemon_config(DAEMON_LISTENER("x", "a") DAEMON_LISTENER("y", "a")
-                          DAEMON_PROTOCOL("a", "talk", "one") "[server]\nworkers = 2\n");
+    struct config *config = daemon_config(DAEMON_LISTENER("x", "a") DAEMON_LISTENER(
+        "y", "a") DAEMON_PROTOCOL("a", "talk", "one") "[server]\nworkers = 2\n");
     int n_fds = count_fds();
     int status;
 

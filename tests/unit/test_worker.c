@@ -60,7 +60,8 @@ static int start_and_join(void *ctx)
 {
     struct lone *lone = ctx;
     struct supervisor *s = &lone->f->s;
-    int r = worker_start(&lone->worker, &s->setup, 6, lone->cpu, &s->listeners[0].service);
+    int r =
+        worker_start(&lone->worker, &s->setup, 6, lone->cpu, &s->listeners[0].service);
 
     if (r == 0)
         co_loop_post(lone->worker.loop, &lone->worker.stop);
@@ -100,8 +101,8 @@ static void test_start_on_a_cpu(void **state)
     cpu_set_t set;
 
     daemon_start(lone.f, DAEMON_INI, 1);
-    assert_int_equal(worker_start(&lone.worker, &s->setup, 6, lone.cpu,
-                                  &s->listeners[0].service), 0);
+    assert_int_equal(
+        worker_start(&lone.worker, &s->setup, 6, lone.cpu, &s->listeners[0].service), 0);
     assert_int_equal(pthread_getaffinity_np(lone.worker.thread, sizeof(set), &set), 0);
     assert_int_equal(CPU_COUNT(&set), 1);
     assert_true(CPU_ISSET(lone.cpu, &set));
@@ -250,12 +251,14 @@ static void test_renewal_keeps_listeners_apart(void **state)
     struct daemon_fixture *f = *state;
     int first, second;
 
-    daemon_start(f, DAEMON_LISTENER("x", "a") DAEMON_LISTENER("y", "b")
-                    DAEMON_PROTOCOL("a", "talk", "xone") DAEMON_PROTOCOL("b", "talk", "yone"), 1);
+    daemon_start(f,
+                 DAEMON_LISTENER("x", "a") DAEMON_LISTENER("y", "b") DAEMON_PROTOCOL(
+                     "a", "talk", "xone") DAEMON_PROTOCOL("b", "talk", "yone"),
+                 1);
     first = daemon_connect(f, 0);
     second = daemon_connect(f, 1);
-    daemon_renew(f, DAEMON_LISTENER("x", "a") DAEMON_LISTENER("y", "b")
-                    DAEMON_PROTOCOL("a", "talk", "xtwo") DAEMON_PROTOCOL("b", "talk", "ytwo"));
+    daemon_renew(f, DAEMON_LISTENER("x", "a") DAEMON_LISTENER("y", "b") DAEMON_PROTOCOL(
+                        "a", "talk", "xtwo") DAEMON_PROTOCOL("b", "talk", "ytwo"));
     client_send(first, "p");
     client_expect(first, "p:xtwo:1\n");
     client_send(second, "p");
