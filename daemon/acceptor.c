@@ -82,7 +82,8 @@ static void hand_over(struct listener *l, int fd, const struct sockaddr_storage 
  *
  * Returns 0, or CO_ECANCELLED; the connection is dealt with then, too.
  */
-static int await_admission(struct listener *l, int fd, const struct sockaddr_storage *peer)
+static int await_admission(struct listener *l, int fd,
+                           const struct sockaddr_storage *peer)
 {
     const struct admission *a = l->admission;
     int r = 0;
@@ -114,10 +115,10 @@ void admission_on_over(struct admission *a, struct conn *conn, struct listener *
 /* Errors of accept() that concern one connection, which is gone: accept(2). */
 static bool is_passing(int error)
 {
-    return error == ECONNABORTED || error == EINTR || error == EPROTO || error == ENETDOWN ||
-           error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET ||
-           error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH ||
-           error == EPERM || error == ETIMEDOUT;
+    return error == ECONNABORTED || error == EINTR || error == EPROTO ||
+           error == ENETDOWN || error == ENOPROTOOPT || error == EHOSTDOWN ||
+           error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP ||
+           error == ENETUNREACH || error == EPERM || error == ETIMEDOUT;
 }
 
 /*

@@ -31,7 +31,7 @@ struct listener {
     struct admission *admission;
     char *name;
     size_t index;
-    struct service *service; /* the newest, held */
+    struct service *service;  /* the newest, held */
     uint64_t max_connections; /* 0: no limit of its own */
     uint64_t n_conns;
     struct acceptor *acceptors;
@@ -43,7 +43,7 @@ struct admission {
     struct logger *log;
     struct worker *workers;
     size_t n_workers;
-    uint32_t *loads; /* [n_workers]: connections that each owns or is about to */
+    uint32_t *loads;    /* [n_workers]: connections that each owns or is about to */
     size_t next_worker; /* where the search for the least loaded one begins */
     struct conn_pool pool;
     uint64_t max_connections;
@@ -66,6 +66,7 @@ CO_MUST_CHECK int acceptor_start(struct co_loop *loop, struct acceptor *acceptor
 void acceptor_await_stop(struct acceptor *acceptor);
 
 /* A connection is over: counts it off and takes it back. */
-void admission_on_over(struct admission *admission, struct conn *conn, struct listener *l);
+void admission_on_over(struct admission *admission, struct conn *conn,
+                       struct listener *l);
 
 #endif

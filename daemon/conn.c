@@ -42,7 +42,8 @@ static void on_closed(void *arg, int error)
     conn->pub.stream = NULL;
     if (plugin->closed && conn->was_active)
         plugin->closed(&conn->pub);
-    co_conn_log(&conn->pub, CO_LOG_DEBUG, "closed: %s", error < 0 ? co_strerror(error) : "ok");
+    co_conn_log(&conn->pub, CO_LOG_DEBUG, "closed: %s",
+                error < 0 ? co_strerror(error) : "ok");
     conn_move(conn, CONN_OVER);
     worker_remove(worker_current(), conn);
 }
@@ -108,7 +109,8 @@ static int serve_main(void *arg)
 
 static void cannot_serve(struct conn *conn, int error)
 {
-    worker_log_limited(worker_current(), "cannot serve a connection: %s", co_strerror(error));
+    worker_log_limited(worker_current(), "cannot serve a connection: %s",
+                       co_strerror(error));
     co_stream_fail(conn->pub.stream, error);
     close_stream(conn);
 }

@@ -25,8 +25,9 @@ void service_unref(struct service *service)
         co_loop_post(service->generation->loop, &service->unheld);
 }
 
-static int open_instance(struct instance *instance, const struct config_protocol *protocol,
-                         char *err, size_t err_size)
+static int open_instance(struct instance *instance,
+                         const struct config_protocol *protocol, char *err,
+                         size_t err_size)
 {
     char why[256] = "";
     int r = 0;
@@ -89,12 +90,14 @@ int generation_new(struct co_loop *loop, struct config *config, co_describe_fn d
     if (!generation->instances || !generation->services)
         goto fail;
     for (size_t i = 0; i < config->n_protocols; i++) {
-        r = open_instance(&generation->instances[i], &config->protocols[i], err, err_size);
+        r = open_instance(&generation->instances[i], &config->protocols[i], err,
+                          err_size);
         if (r < 0)
             goto fail;
     }
     for (size_t i = 0; i < config->n_listeners; i++)
-        service_init(&generation->services[i], generation, &config->listeners[i], describe);
+        service_init(&generation->services[i], generation, &config->listeners[i],
+                     describe);
     generation->n_alive = config->n_listeners;
     *out = generation;
     return 0;

@@ -23,7 +23,7 @@ struct service {
     const struct co_plugin *plugin;
     struct co_stream_limits limits;
     struct co_task_attr task; /* of the serving tasks */
-    size_t listener;          /* index of its listener in the daemon, which a reload keeps */
+    size_t listener; /* index of its listener in the daemon, which a reload keeps */
     struct generation *generation;
     struct co_handle unheld; /* posted to the supervisor by the last service_unref() */
     atomic_uint refs;

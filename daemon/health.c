@@ -67,7 +67,8 @@ int health_main(void *arg)
 {
     struct supervisor *s = arg;
     co_time watchdog = notify_watchdog_interval();
-    co_time interval = watchdog > 0 && watchdog / 4 < CO_SECOND ? watchdog / 4 : CO_SECOND;
+    co_time interval =
+        watchdog > 0 && watchdog / 4 < CO_SECOND ? watchdog / 4 : CO_SECOND;
     char last[200] = "";
     char names[64] = "";
     int r;

@@ -94,7 +94,8 @@ int listen_address(int fd, struct co_addr *out_addr)
 const char *listen_hint(int error)
 {
     if (error == -EACCES)
-        return " (ports below 1024 need CAP_NET_BIND_SERVICE; a Unix path needs write access)";
+        return " (ports below 1024 need CAP_NET_BIND_SERVICE; a Unix path needs write "
+               "access)";
     if (error == -EADDRINUSE)
         return " (another process listens there; ss -ltnp shows which)";
     if (error == -EADDRNOTAVAIL)

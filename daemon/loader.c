@@ -12,7 +12,8 @@
 
 enum { PATH_BYTES = 2048 };
 
-const struct config_plugins loader_plugins = { .open = loader_open, .close = loader_close };
+const struct config_plugins loader_plugins = { .open = loader_open,
+                                               .close = loader_close };
 
 /* Writes DIR/NAME.so for the first folder of @path that has it. Returns whether one has. */
 static bool find_in(const char *path, const char *name, char *file, size_t size)

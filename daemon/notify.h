@@ -46,9 +46,8 @@ co_time notify_watchdog_interval(void);
 
 /** A descriptor that came with the process; close-on-exec and non-blocking. */
 struct notify_socket {
-    int fd; /* -1 once it has been given out */
-    const char
-        *name; /* FileDescriptorName=, "unknown" by default; not the socket's own */
+    int fd;              /* -1 once it has been given out */
+    const char *name;    /* FileDescriptorName=, "unknown" by default; borrowed */
     bool is_listener;    /* a stream socket that listens; nothing else is given out */
     struct co_addr addr; /* where it is bound; len is 0 when unknown */
 };

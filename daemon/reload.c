@@ -83,7 +83,8 @@ static void swap(struct supervisor *s, struct generation *next, struct service *
 static int prepare_and_swap(struct supervisor *s, struct generation *next)
 {
     struct service **newest = calloc(s->n_listeners, sizeof(struct service *));
-    struct worker_renewal **renewals = calloc(s->n_workers, sizeof(struct worker_renewal *));
+    struct worker_renewal **renewals =
+        calloc(s->n_workers, sizeof(struct worker_renewal *));
     int r = newest && renewals ? 0 : -ENOMEM;
 
     for (size_t i = 0; r == 0 && i < s->n_listeners; i++) {

@@ -81,8 +81,9 @@ static void log_unused_socket(void *ctx, const struct notify_socket *socket)
 {
     struct supervisor *s = ctx;
 
-    logger_write(s->log, CO_LOG_WARNING, NULL, "socket \"%s\" was passed, but no listener "
-                                               "has that name or address: closed",
+    logger_write(s->log, CO_LOG_WARNING, NULL,
+                 "socket \"%s\" was passed, but no listener "
+                 "has that name or address: closed",
                  socket->name);
 }
 
@@ -111,8 +112,8 @@ static int open_sockets(struct supervisor *s, const struct config *config)
     k = 0;
     for (size_t i = 0; i < s->n_listeners; i++) {
         for (size_t j = 0; j < s->listeners[i].n_acceptors; j++, k++) {
-            int fd = open_acceptor(s, &config->listeners[i], &s->listeners[i], j,
-                                   wants[k].fd);
+            int fd =
+                open_acceptor(s, &config->listeners[i], &s->listeners[i], j, wants[k].fd);
 
             if (fd < 0)
                 r = fd;
@@ -340,7 +341,8 @@ static void free_listeners(struct supervisor *s)
 static int start_generation(struct supervisor *s, struct config *config)
 {
     char err[512];
-    int r = generation_new(s->loop, config, conn_describe, err, sizeof(err), &s->generation);
+    int r =
+        generation_new(s->loop, config, conn_describe, err, sizeof(err), &s->generation);
 
     if (r < 0) {
         logger_write(s->log, CO_LOG_ERROR, NULL, "%s", err);
@@ -365,11 +367,11 @@ static void raise_descriptor_limit(struct supervisor *s, uint64_t max_connection
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < max_connections + 64)
-        logger_write(s->log, CO_LOG_WARNING, NULL,
-                     "max_connections = %llu needs more descriptors than the limit of %llu "
-                     "(LimitNOFILE, ulimit -n)",
-                     (unsigned long long)max_connections,
-                     (unsigned long long)limit.rlim_cur);
+        logger_write(
+            s->log, CO_LOG_WARNING, NULL,
+            "max_connections = %llu needs more descriptors than the limit of %llu "
+            "(LimitNOFILE, ulimit -n)",
+            (unsigned long long)max_connections, (unsigned long long)limit.rlim_cur);
 }
 
 static int start_acceptors(struct supervisor *s)
@@ -458,7 +460,8 @@ static void supervisor_close(struct supervisor *s)
 int supervisor_run(const struct config_source *source, struct config *config,
                    struct logger *log)
 {
-    static const struct co_task_attr attr = { .name = "supervisor", .stack_size = 262144 };
+    static const struct co_task_attr attr = { .name = "supervisor",
+                                              .stack_size = 262144 };
     struct supervisor s = { .log = log,
                             .source = source,
                             .first_config = config,

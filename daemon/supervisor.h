@@ -35,7 +35,7 @@ struct supervisor {
     int signal_fd;
     struct co_task *signal_task;
     struct co_task *health_task;
-    co_time pinged_at;   /* when the pings were posted that are awaited */
+    co_time pinged_at; /* when the pings were posted that are awaited */
     struct log_limit stuck_limit;
     bool is_draining;
     int exit_status;

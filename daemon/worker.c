@@ -68,7 +68,8 @@ static void renew_waiting(struct conn *conn)
 
 void worker_take_renewal(struct co_handle *message)
 {
-    struct worker_renewal *renewal = CO_CONTAINER_OF(message, struct worker_renewal, message);
+    struct worker_renewal *renewal =
+        CO_CONTAINER_OF(message, struct worker_renewal, message);
     struct worker *worker = worker_current();
 
     for (size_t i = 0; i < worker->setup->n_listeners; i++) {
@@ -186,7 +187,8 @@ void worker_join(struct worker *worker)
 {
     if (worker->is_started)
         pthread_join(worker->thread, NULL);
-    for (size_t i = 0; worker->services && worker->loop && i < worker->setup->n_listeners; i++)
+    for (size_t i = 0; worker->services && worker->loop && i < worker->setup->n_listeners;
+         i++)
         service_unref(worker->services[i]);
     co_loop_free(worker->loop);
     free(worker->services);
@@ -206,6 +208,7 @@ void worker_log_limited(struct worker *worker, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    logger_write(worker->setup->log, CO_LOG_ERROR, NULL, "worker %u: %s (%u like it before)",
-                 worker->index + 1, text, suppressed);
+    logger_write(worker->setup->log, CO_LOG_ERROR, NULL,
+                 "worker %u: %s (%u like it before)", worker->index + 1, text,
+                 suppressed);
 }

@@ -31,7 +31,7 @@ struct worker {
     bool is_started;
     bool is_draining;
     bool is_cutting; /* what closes drops its last output */
-    int cpu; /* to stay on; -1: none */
+    int cpu;         /* to stay on; -1: none */
     struct co_loop *loop;
     struct co_list conns;
     struct service **services; /* [n_listeners]: the newest, each held */
@@ -47,7 +47,7 @@ struct worker {
 
 /* A new set of services, made by the supervisor, freed by the worker that takes it. */
 struct worker_renewal {
-    struct co_handle message; /* run: worker_take_renewal */
+    struct co_handle message;   /* run: worker_take_renewal */
     struct service *services[]; /* [n_listeners], each held for the worker */
 };
 

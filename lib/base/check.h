@@ -12,10 +12,10 @@
 _Noreturn void check_failed(const char *what, const char *file, int line,
                             const char *function);
 
-#define CO_CHECK(condition)                                                              \
-    do {                                                                                 \
-        if (__builtin_expect(!(condition), 0))                                           \
-            check_failed(#condition, __FILE__, __LINE__, __func__);                      \
+#define CO_CHECK(condition)                                         \
+    do {                                                            \
+        if (__builtin_expect(!(condition), 0))                      \
+            check_failed(#condition, __FILE__, __LINE__, __func__); \
     } while (0)
 
 #ifdef NDEBUG

@@ -27,7 +27,8 @@ static CO_PRINTF(4, 0) void stderr_write(void *ctx, enum co_log_level level,
 
 const struct co_log_sink *log_sink_stderr(void)
 {
-    static const struct co_log_sink sink = { .write = stderr_write, .level = CO_LOG_INFO };
+    static const struct co_log_sink sink = { .write = stderr_write,
+                                             .level = CO_LOG_INFO };
 
     return &sink;
 }
@@ -66,7 +67,8 @@ void co_log(enum co_log_level level, const char *fmt, ...)
     va_end(args);
 }
 
-void co_conn_log(const struct co_conn *conn, enum co_log_level level, const char *fmt, ...)
+void co_conn_log(const struct co_conn *conn, enum co_log_level level, const char *fmt,
+                 ...)
 {
     va_list args;
 

@@ -16,7 +16,8 @@
 
 #include "base/sanitizer.h"
 
-#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(HAVE_ASAN) && !defined(HAVE_TSAN)
+#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(HAVE_ASAN) && \
+    !defined(HAVE_TSAN)
 static inline ssize_t sys_recv(int fd, void *buf, size_t size)
 {
     return syscall(SYS_recvfrom, fd, buf, size, 0, NULL, NULL);

@@ -7,8 +7,8 @@
  *   and then loads is_asleep. All four are sequentially consistent, so at least one of them
  *   sees the other's store: either the loop does not sleep, or the producer wakes it.
  */
-#include "base/list.h"
 #include "core/inbox.h"
+#include "base/list.h"
 
 bool inbox_post(struct inbox *inbox, struct co_handle *handle)
 {

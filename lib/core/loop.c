@@ -54,7 +54,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     watch->ready(watch, what);
 }
 
-int watch_add(struct watch *watch, struct co_loop *loop, int fd, int events, watch_fn ready)
+int watch_add(struct watch *watch, struct co_loop *loop, int fd, int events,
+              watch_fn ready)
 {
     short what = (short)(events | EV_ET | EV_PERSIST);
 
@@ -104,7 +105,8 @@ static struct event_base *base_new(void)
      * the transports are written for. */
     if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0 &&
         event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME) == 0 &&
-        event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE) == 0)
+        event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE) ==
+            0)
         base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -146,8 +148,9 @@ static void loop_init(struct co_loop *loop, const struct co_loop_config *config)
     };
     list_init(&loop->ready);
     list_init(&loop->batch);
-    stack_pool_init(&loop->stacks, config->max_mprotect_guards ? config->max_mprotect_guards
-                                                               : DEFAULT_MPROTECT_GUARDS);
+    stack_pool_init(&loop->stacks, config->max_mprotect_guards
+                                       ? config->max_mprotect_guards
+                                       : DEFAULT_MPROTECT_GUARDS);
     loop->now = loop->clock->now(loop->clock->ctx);
 }
 

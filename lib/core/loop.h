@@ -39,7 +39,8 @@ struct watch {
 };
 
 /* Registers @fd. Returns 0 or -errno. The watch must not move until watch_remove(). */
-int watch_add(struct watch *watch, struct co_loop *loop, int fd, int events, watch_fn ready);
+int watch_add(struct watch *watch, struct co_loop *loop, int fd, int events,
+              watch_fn ready);
 
 /* Ends it. Before the descriptor is closed. */
 void watch_remove(struct watch *watch);
@@ -54,18 +55,18 @@ enum { LOOP_BUDGET = 64 };
 
 struct co_loop {
     struct event_base *base;
-    struct co_list ready; /* handles of the next batch */
-    struct co_list batch; /* the rest of the one that is running */
+    struct co_list ready;   /* handles of the next batch */
+    struct co_list batch;   /* the rest of the one that is running */
     struct context context; /* of co_loop_run() while a task runs */
     uint64_t control;       /* floating-point control of the same */
     struct co_task *running;
     int budget;
     bool is_running;
     bool is_stopping;
-    bool is_late; /* now is of before the poll: who is called first sets it */
+    bool is_late;     /* now is of before the poll: who is called first sets it */
     co_time armed_at; /* when timer_fd will end a sleep; CO_NEVER: it will not */
     co_time now;
-    co_time trim_at; /* next look at idle stacks; CO_NEVER when there are none to release */
+    co_time trim_at; /* next look at idle stacks; CO_NEVER: there are none to release */
     const struct co_clock *clock;
     const struct co_log_sink *sink;
     void *user;
@@ -82,7 +83,8 @@ struct co_loop {
 };
 
 /* The loop that runs on this thread. The library's only variable. */
-extern _Thread_local struct co_loop *loop_current __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct co_loop *loop_current
+    __attribute__((tls_model("initial-exec")));
 
 /* Fails when the loop runs on another thread. A loop that does not run may be set up. */
 static inline void loop_check_owner(const struct co_loop *loop)

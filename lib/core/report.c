@@ -47,7 +47,8 @@ static _Noreturn void end(struct text *text)
     abort();
 }
 
-_Noreturn void check_failed(const char *what, const char *file, int line, const char *function)
+_Noreturn void check_failed(const char *what, const char *file, int line,
+                            const char *function)
 {
     struct text text = { .len = 0 };
 
@@ -89,7 +90,8 @@ static void report_overflow(const struct co_task *task)
     add(&text, "corod: fatal: stack overflow in ");
     add_task(&text, task);
     add(&text, ": ");
-    co_text_append_u64(text.buf, sizeof(text.buf) - 1, &text.len, task->stack->size / 1024);
+    co_text_append_u64(text.buf, sizeof(text.buf) - 1, &text.len,
+                       task->stack->size / 1024);
     add(&text, " KiB were not enough; raise stack_size or use less");
     end(&text);
 }

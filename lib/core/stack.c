@@ -95,7 +95,8 @@ static void canary_write(struct stack *stack)
 
 bool stack_canary_is_whole(const struct stack *stack)
 {
-    const uint64_t *words = (const uint64_t *)(const void *)(stack->base + STACK_GUARD_BYTES);
+    const uint64_t *words =
+        (const uint64_t *)(const void *)(stack->base + STACK_GUARD_BYTES);
 
     for (int i = 0; i < CANARY_WORDS; i++) {
         if (words[i] != canary)
@@ -156,7 +157,7 @@ COLD static int grow(struct stack_pool *pool, unsigned class)
 
         *stack = (struct stack){ .base = arena->mapping + i * c->size,
                                  .size = c->size,
-                                 .class = (uint8_t)class };
+                                 .class = (uint8_t) class };
         arena->slots[i].valgrind_id =
             VALGRIND_STACK_REGISTER(stack->base, stack->base + stack->size);
 #ifdef HAVE_TSAN
@@ -202,7 +203,8 @@ void stack_pool_trim(struct stack_pool *pool)
     for (int i = 0; i < STACK_CLASSES; i++) {
         struct stack_class *c = &pool->classes[i];
         uint32_t spare = c->lowest > STACK_KEEP_WARM ? c->lowest - STACK_KEEP_WARM : 0;
-        uint32_t until = c->n_cold + TRIM_AT_ONCE < spare ? c->n_cold + TRIM_AT_ONCE : spare;
+        uint32_t until =
+            c->n_cold + TRIM_AT_ONCE < spare ? c->n_cold + TRIM_AT_ONCE : spare;
 
         while (c->n_cold < until) {
             c->idle[c->n_cold]->is_primed = false;
@@ -245,7 +247,8 @@ void context_init(struct context *context, struct stack *stack, void *top,
 static void announce(struct context *from, const struct context *to, bool is_last)
 {
 #ifdef HAVE_ASAN
-    __sanitizer_start_switch_fiber(is_last ? NULL : &from->fake_stack, to->bottom, to->size);
+    __sanitizer_start_switch_fiber(is_last ? NULL : &from->fake_stack, to->bottom,
+                                   to->size);
 #else
     (void)is_last;
 #endif

@@ -32,7 +32,7 @@ struct stack {
     char *base; /* lowest address, where the guard is */
     size_t size;
     uint8_t class;
-    uint8_t guard; /* enum stack_guard */
+    uint8_t guard;  /* enum stack_guard */
     bool is_primed; /* holds the context of an ended task, ready to run the next */
 #ifdef HAVE_TSAN
     void *fiber;
@@ -54,7 +54,7 @@ struct context {
 
 struct stack_class {
     size_t size;
-    struct stack **idle; /* [n_idle]; the last is the hottest, the first n_cold are released */
+    struct stack **idle; /* [n_idle]; the last is hottest, the first n_cold released */
     uint32_t n_idle;
     uint32_t n_cold;
     uint32_t n_all;  /* also the capacity of idle */
@@ -86,7 +86,8 @@ COLD int stack_take_slow(struct stack_pool *pool, struct stack_class *class);
  * Takes a stack of at least @size bytes, guard included (0: 64 KiB). Returns 0, -ENOMEM, or
  * -E2BIG above the largest class.
  */
-static inline int stack_take(struct stack_pool *pool, size_t size, struct stack **out_stack)
+static inline int stack_take(struct stack_pool *pool, size_t size,
+                             struct stack **out_stack)
 {
     struct stack_class *c = pool->classes;
 
@@ -178,7 +179,8 @@ void context_leave(struct context *from, struct context *to, bool is_last);
 /* To be called first by a context's entry function; @from is who entered it. */
 void context_entered(struct context *from);
 #else
-static inline void context_enter(struct context *from, struct context *to, uint64_t control)
+static inline void context_enter(struct context *from, struct context *to,
+                                 uint64_t control)
 {
     switch_into(&from->sp, &to->sp, control);
 }

@@ -8,7 +8,8 @@
 #include "core/switch.h"
 
 /* makecontext() passes ints only, so the two pointers travel in halves. */
-static void start(unsigned entry_high, unsigned entry_low, unsigned arg_high, unsigned arg_low)
+static void start(unsigned entry_high, unsigned entry_low, unsigned arg_high,
+                  unsigned arg_low)
 {
     uintptr_t entry = (uintptr_t)((uint64_t)entry_high << 32 | entry_low);
     uintptr_t arg = (uintptr_t)((uint64_t)arg_high << 32 | arg_low);

@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 
-
 #include "core/task.h"
 
 static const struct co_task_attr default_attr = { .name = "task" };
@@ -24,7 +23,8 @@ static void on_deadline(struct co_timer *timer)
 
 static struct co_task *task_on(const struct stack *stack)
 {
-    return (struct co_task *)(void *)(stack_top(stack) - ((sizeof(struct co_task) + 15) & ~15UL));
+    return (struct co_task *)(void *)(stack_top(stack) -
+                                      ((sizeof(struct co_task) + 15) & ~15UL));
 }
 
 /* One after the other runs the bodies of all tasks that are made on this stack. */
@@ -41,7 +41,8 @@ static _Noreturn void task_main(void *arg)
 }
 
 /* Makes what stays as it is from one task of a stack to the next. */
-COLD static void task_prime(struct co_task *task, struct co_loop *loop, struct stack *stack)
+COLD static void task_prime(struct co_task *task, struct co_loop *loop,
+                            struct stack *stack)
 {
     stack->is_primed = true;
     task->handle = (struct co_handle){ .run = task_step };
@@ -56,8 +57,8 @@ COLD static void task_prime(struct co_task *task, struct co_loop *loop, struct s
 }
 
 /* Makes a task in state READY that is in no queue. Returns 0, -ENOMEM or -E2BIG. */
-HOT_INLINE int task_new(struct co_loop *loop, const struct co_task_attr *attr, co_task_fn fn,
-                    void *arg, struct co_task **out_task)
+HOT_INLINE int task_new(struct co_loop *loop, const struct co_task_attr *attr,
+                        co_task_fn fn, void *arg, struct co_task **out_task)
 {
     struct stack *stack;
     struct co_task *task;

@@ -38,10 +38,10 @@ struct co_task {
         struct {
             bool is_detached;
             bool is_started;
-            bool is_cancelled; /* cancellation to be delivered at the next await */
-            bool is_passed_on; /* cancellation was passed on to `awaited` */
+            bool is_cancelled;  /* cancellation to be delivered at the next await */
+            bool is_passed_on;  /* cancellation was passed on to `awaited` */
             bool is_passing_on; /* … and is being so right now */
-            bool is_returned;  /* the body has ended */
+            bool is_returned;   /* the body has ended */
         };
         uint64_t flags; /* all of them */
     };

@@ -32,9 +32,10 @@ int co_watch_new(struct co_loop *loop, int fd, int events, struct co_watch **out
     loop_check_owner(loop);
     if (!watch)
         return -ENOMEM;
-    r = watch_add(&watch->watch, loop, fd,
-                  (events & CO_READ ? WATCH_READ : 0) | (events & CO_WRITE ? WATCH_WRITE : 0),
-                  on_ready);
+    r = watch_add(
+        &watch->watch, loop, fd,
+        (events & CO_READ ? WATCH_READ : 0) | (events & CO_WRITE ? WATCH_WRITE : 0),
+        on_ready);
     if (r < 0) {
         free(watch);
         return r;

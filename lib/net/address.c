@@ -123,7 +123,8 @@ static void format_ipv6(const struct sockaddr_in6 *in6, char *buf, size_t size)
     snprintf(buf, size, "[%s%s]:%u", host, zone, ntohs(in6->sin6_port));
 }
 
-static void format_unix(const struct sockaddr_un *un, socklen_t len, char *buf, size_t size)
+static void format_unix(const struct sockaddr_un *un, socklen_t len, char *buf,
+                        size_t size)
 {
     size_t head = offsetof(struct sockaddr_un, sun_path);
     size_t n = len > head ? len - head : 0;
@@ -136,7 +137,8 @@ static void format_unix(const struct sockaddr_un *un, socklen_t len, char *buf, 
         snprintf(buf, size, "unix:%.*s", (int)n, un->sun_path);
 }
 
-const char *co_addr_format(const struct sockaddr *sa, socklen_t len, char *buf, size_t size)
+const char *co_addr_format(const struct sockaddr *sa, socklen_t len, char *buf,
+                           size_t size)
 {
     char host[INET_ADDRSTRLEN];
 
@@ -172,6 +174,7 @@ bool co_addr_equal(const struct co_addr *a, const struct co_addr *b)
     if (a->sa.sa_family == AF_INET6)
         return a->in6.sin6_port == b->in6.sin6_port &&
                a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
-               memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr)) == 0;
+               memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr)) ==
+                   0;
     return a->len == b->len && memcmp(&a->un, &b->un, a->len) == 0;
 }

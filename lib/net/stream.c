@@ -208,7 +208,8 @@ COLD void co_stream_fail(struct co_stream *s, int error)
     }
     stream_drop_output(s);
     /* A callback may end the stream, so it is not called in the midst of somebody's write. */
-    if (s->on_input && co_timer_start(stream_loop(s), &s->limit, stream_loop(s)->now) == 0)
+    if (s->on_input &&
+        co_timer_start(stream_loop(s), &s->limit, stream_loop(s)->now) == 0)
         return;
     wake_reader(s);
 }
@@ -225,7 +226,8 @@ static co_time limit_due(const struct co_stream *s)
     if (!s->reader && !s->on_input) /* the owner is at work: no limit of ours */
         return CO_NEVER;
     if (s->in && block_filled(s->in) > 0)
-        return after(s->in->since > s->since ? s->in->since : s->since, limits->read_timeout);
+        return after(s->in->since > s->since ? s->in->since : s->since,
+                     limits->read_timeout);
     return after(s->since, limits->idle_timeout);
 }
 

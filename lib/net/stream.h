@@ -23,19 +23,19 @@
  */
 enum stream_state {
     STREAM_OPEN,
-    STREAM_FLUSHING,  /* the owner has left; buffered output is sent */
+    STREAM_FLUSHING, /* the owner has left; buffered output is sent */
     STREAM_LINGERING, /* all is sent, our side is closed; input is dropped till their end */
     STREAM_CLOSED,
 };
 
 struct co_stream {
     struct transport transport;
-    uint8_t state;      /* enum stream_state */
-    bool read_eof;      /* a read has returned the end */
-    bool write_eof;     /* the sending side is closed, or will be when output is sent */
-    int error;          /* negative once the stream has failed */
-    struct block *in;   /* unread input; NULL when there is none */
-    struct outq *out;   /* unsent output; NULL when there is none */
+    uint8_t state;    /* enum stream_state */
+    bool read_eof;    /* a read has returned the end */
+    bool write_eof;   /* the sending side is closed, or will be when output is sent */
+    int error;        /* negative once the stream has failed */
+    struct block *in; /* unread input; NULL when there is none */
+    struct outq *out; /* unsent output; NULL when there is none */
     union {
         struct co_task *reader; /* the task that awaits input, when on_input is NULL */
         void *input_arg;        /* for on_input */
@@ -64,7 +64,7 @@ struct net_loop {
     struct block_pool blocks;
     struct slab streams;
     struct slab outqs;
-    struct co_list closing; /* streams that their owners have left, by co_stream.closing */
+    struct co_list closing; /* streams that their owners have left */
 };
 
 static inline struct co_loop *stream_loop(const struct co_stream *s)

@@ -6,7 +6,9 @@
 
 #include "net/stream.h"
 
-enum { WORTH_READING = 2048 }; /* less room than this at a block's end is made more first */
+enum {
+    WORTH_READING = 2048
+}; /* less room than this at a block's end is made more first */
 
 static uint32_t filled(const struct co_stream *s)
 {
@@ -29,8 +31,8 @@ static int reserve(struct co_stream *s, size_t want)
     }
     if (block_filled(in) == 0)
         in->start = in->end = 0;
-    missing = want - block_filled(in) < WORTH_READING ? want - block_filled(in)
-                                                      : WORTH_READING;
+    missing =
+        want - block_filled(in) < WORTH_READING ? want - block_filled(in) : WORTH_READING;
     if (in->room - in->end >= missing)
         return 0;
     if (in->room - block_filled(in) >= missing) {
@@ -147,7 +149,7 @@ static void take(struct co_stream *s, size_t n, struct co_bytes *out_bytes)
 
 /* co_stream_await_some() in full. */
 COLD static int await_some_slow(struct co_stream *s, size_t max, co_time deadline,
-                           struct co_bytes *out_bytes)
+                                struct co_bytes *out_bytes)
 {
     int r = 0;
 
@@ -170,8 +172,8 @@ int co_stream_await_some(struct co_stream *s, size_t max, co_time deadline,
     if (UNLIKELY(r < 0))
         return r;
     /* The way of a message that has come whole to a stream that had none. */
-    if (LIKELY(!s->in && transport_may_read(&s->transport) && s->error == 0 && !s->reader &&
-               max > 0)) {
+    if (LIKELY(!s->in && transport_may_read(&s->transport) && s->error == 0 &&
+               !s->reader && max > 0)) {
         struct block *in = block_take(&stream_net(s)->blocks, 0);
 
         s->in = in;
@@ -202,8 +204,8 @@ int co_stream_await_exactly(struct co_stream *s, size_t n, co_time deadline,
  * Waits until @sep is in the input within @max bytes, itself included. Returns 0 and the
  * length up to its end.
  */
-static int await_separator(struct co_stream *s, const void *sep, size_t sep_len, size_t max,
-                           co_time deadline, size_t *out_len)
+static int await_separator(struct co_stream *s, const void *sep, size_t sep_len,
+                           size_t max, co_time deadline, size_t *out_len)
 {
     size_t searched = 0; /* no separator begins before this */
     int r;
@@ -229,8 +231,8 @@ static int await_separator(struct co_stream *s, const void *sep, size_t sep_len,
     }
 }
 
-int co_stream_await_until(struct co_stream *s, const void *sep, size_t sep_len, size_t max,
-                          co_time deadline, struct co_bytes *out_bytes)
+int co_stream_await_until(struct co_stream *s, const void *sep, size_t sep_len,
+                          size_t max, co_time deadline, struct co_bytes *out_bytes)
 {
     size_t len;
     int r = read_begin(s);

@@ -36,7 +36,7 @@ int transport_detach(struct transport *t)
 int transport_failed(struct transport *t, int event)
 {
     if (errno == EAGAIN)
-        t->ready &= (uint8_t)~(event | TRANSPORT_UNPROVEN);
+        t->ready &= (uint8_t) ~(event | TRANSPORT_UNPROVEN);
     return -errno;
 }
 

@@ -34,4 +34,5 @@ static enum co_next hello_serve(struct co_conn *conn)
 }
 
 CO_PLUGIN(.name = "hello", .version = "1.0",
-          .description = "Answers every connection with a greeting.", .serve = hello_serve);
+          .description = "Answers every connection with a greeting.",
+          .serve = hello_serve);

@@ -45,7 +45,8 @@ int main(void)
         if (fegetround() != FE_TONEAREST)
             return 4;
     }
-    return sum == 3L * TURNS && y == 2.25 + TURNS / 2 && product > 1.515 && product < 1.516
+    return sum == 3L * TURNS && y == 2.25 + TURNS / 2 && product > 1.515 &&
+                   product < 1.516
                ? 0
                : 5;
 }

@@ -16,9 +16,9 @@
 #define CO_END_DECLS
 #endif
 
-#define CO_API                __attribute__((visibility("default")))
-#define CO_MUST_CHECK         __attribute__((warn_unused_result))
-#define CO_PRINTF(fmt, args)  __attribute__((format(printf, fmt, args)))
+#define CO_API               __attribute__((visibility("default")))
+#define CO_MUST_CHECK        __attribute__((warn_unused_result))
+#define CO_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define CO_CONTAINER_OF(ptr, type, member) \
     ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

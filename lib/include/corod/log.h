@@ -52,8 +52,8 @@ struct co_log_sink {
 CO_API void co_log(enum co_log_level level, const char *fmt, ...) CO_PRINTF(2, 3);
 
 /** As co_log(), about a connection: a plugin's way to log. Thread: the connection's. */
-CO_API void co_conn_log(const struct co_conn *conn, enum co_log_level level, const char *fmt,
-                        ...) CO_PRINTF(3, 4);
+CO_API void co_conn_log(const struct co_conn *conn, enum co_log_level level,
+                        const char *fmt, ...) CO_PRINTF(3, 4);
 
 /** Whether a line of this level would be written now; guards costly arguments. */
 CO_API bool co_log_is_on(enum co_log_level level);

@@ -53,18 +53,18 @@ struct co_loop_config {
     const struct co_clock *clock;   /* NULL: co_clock_real() */
     const struct co_log_sink *sink; /* NULL: stderr; must outlive the loop */
     void *user;                     /* co_loop_user() */
-    uint32_t max_mprotect_guards;   /* 0: 8192; stacks guarded by mprotect before canaries */
+    uint32_t max_mprotect_guards; /* 0: 8192; stacks guarded by mprotect, then canaries */
 };
 
 /** Counters of one loop since it was made; written by the loop's thread only. */
 struct co_loop_stats {
-    uint64_t iterations;  /* polls of the descriptors */
-    uint64_t handles_run; /* callbacks and task steps */
-    uint64_t wakeups;     /* eventfd writes by other threads that ended a sleep */
-    uint32_t n_tasks;     /* tasks that have not been freed */
-    uint32_t n_timers;    /* timers started */
-    uint32_t n_watches;   /* descriptors registered */
-    uint32_t n_stacks;    /* stacks in use */
+    uint64_t iterations;    /* polls of the descriptors */
+    uint64_t handles_run;   /* callbacks and task steps */
+    uint64_t wakeups;       /* eventfd writes by other threads that ended a sleep */
+    uint32_t n_tasks;       /* tasks that have not been freed */
+    uint32_t n_timers;      /* timers started */
+    uint32_t n_watches;     /* descriptors registered */
+    uint32_t n_stacks;      /* stacks in use */
     uint32_t n_stacks_idle; /* stacks in the pool */
 };
 
@@ -152,7 +152,8 @@ static inline bool co_timer_is_started(const struct co_timer *timer)
 }
 
 /** A copy of the loop's counters. Loop thread. */
-CO_API void co_loop_get_stats(const struct co_loop *loop, struct co_loop_stats *out_stats);
+CO_API void co_loop_get_stats(const struct co_loop *loop,
+                              struct co_loop_stats *out_stats);
 
 /* ---- descriptors ---- */
 
@@ -194,7 +195,8 @@ CO_API void co_watch_clear(struct co_watch *watch, int events);
  *
  * Suspends: yes.
  */
-CO_API CO_MUST_CHECK int co_watch_await(struct co_watch *watch, int events, co_time deadline);
+CO_API CO_MUST_CHECK int co_watch_await(struct co_watch *watch, int events,
+                                        co_time deadline);
 
 CO_END_DECLS
 

@@ -47,9 +47,9 @@ enum co_option_flags {
 struct co_option {
     const char *key;
     enum co_option_type type;
-    size_t offset;            /* of the value in the section's struct */
-    const char *def;          /* default, read by the same parser; NULL: zero */
-    int64_t min, max;         /* range of UINT, SIZE, DURATION (ns); max 0: no upper bound */
+    size_t offset;    /* of the value in the section's struct */
+    const char *def;  /* default, read by the same parser; NULL: zero */
+    int64_t min, max; /* range of UINT, SIZE, DURATION (ns); max 0: no upper bound */
     const char *const *names; /* values of an ENUM, words that a UINT also takes (gives 0,
                                  1, … in order); ends with NULL */
     unsigned flags;           /* enum co_option_flags */

@@ -38,7 +38,7 @@ CO_BEGIN_DECLS
 /** What serve() says at its end. */
 enum co_next {
     CO_CLOSE = 0, /* flush what is written, then close the connection */
-    CO_PARK = 1,  /* call serve() again when there is more input; no stack is held till then */
+    CO_PARK = 1,  /* call serve() again when there is input; no stack is held till then */
 };
 
 /** When serve() is called first. */
@@ -62,8 +62,8 @@ struct co_conn {
     struct co_stream *stream;
     const struct co_service *service; /* may change while parked, when a reload gave a new
                                          instance; constant within one serve() */
-    void *data;                       /* the plugin's own, NULL at first, kept over a park */
-    uint64_t id;                      /* unique in the life of the process */
+    void *data;  /* the plugin's own, NULL at first, kept over a park */
+    uint64_t id; /* unique in the life of the process */
     union co_peer peer;
 };
 
@@ -130,15 +130,15 @@ struct co_plugin {
  * Exports the plugin of this shared object; the arguments are designated initialisers, in the
  * order of the fields. Fields that are left out are absent features, of which C++ need not warn.
  */
-#define CO_PLUGIN(...)                                                                  \
-    _Pragma("GCC diagnostic push")                                                      \
-    _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")                  \
-    CO_PLUGIN_LINKAGE CO_API const struct co_plugin corod_plugin;                       \
-    const struct co_plugin corod_plugin = { .abi = CO_PLUGIN_ABI,                       \
-                                            .size = sizeof(struct co_plugin),           \
-                                            __VA_ARGS__ };                              \
-    _Pragma("GCC diagnostic pop")                                                       \
-    CO_PLUGIN_LINKAGE CO_API const struct co_plugin corod_plugin
+#define CO_PLUGIN(...)                                                        \
+    _Pragma("GCC diagnostic push")                                            \
+        _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")    \
+            CO_PLUGIN_LINKAGE CO_API const struct co_plugin corod_plugin;     \
+    const struct co_plugin corod_plugin = { .abi = CO_PLUGIN_ABI,             \
+                                            .size = sizeof(struct co_plugin), \
+                                            __VA_ARGS__ };                    \
+    _Pragma("GCC diagnostic pop")                                             \
+        CO_PLUGIN_LINKAGE CO_API const struct co_plugin corod_plugin
 
 CO_END_DECLS
 

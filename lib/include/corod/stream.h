@@ -36,12 +36,12 @@ struct co_stream;
  * field takes the default. A time of CO_NEVER or 0 is no limit.
  */
 struct co_stream_limits {
-    uint32_t high_water;    /* drain waits above this many buffered bytes; 65536 */
-    uint32_t low_water;     /* … until no more than this; high_water / 4 */
-    uint32_t read_limit;    /* longest line and longest await_until; 65536 */
-    co_time idle_timeout;   /* no byte in or out while input is awaited and none is held */
-    co_time read_timeout;   /* from a message's first byte until what was asked is there */
-    co_time write_timeout;  /* no progress of buffered output; also the whole final flush */
+    uint32_t high_water;   /* drain waits above this many buffered bytes; 65536 */
+    uint32_t low_water;    /* … until no more than this; high_water / 4 */
+    uint32_t read_limit;   /* longest line and longest await_until; 65536 */
+    co_time idle_timeout;  /* no byte in or out while input is awaited and none is held */
+    co_time read_timeout;  /* from a message's first byte until what was asked is there */
+    co_time write_timeout; /* no progress of output; also all of the final flush */
     co_time linger_timeout; /* after close: time for the peer to close too; 0: none */
 };
 
@@ -68,7 +68,8 @@ CO_API CO_MUST_CHECK int co_stream_open(struct co_loop *loop, int fd,
                                         struct co_stream **out_stream);
 
 /** Replaces the limits; they hold from the next call on. NULL as in co_stream_open(). */
-CO_API void co_stream_set_limits(struct co_stream *s, const struct co_stream_limits *limits);
+CO_API void co_stream_set_limits(struct co_stream *s,
+                                 const struct co_stream_limits *limits);
 
 /* ---- reading ---- */
 
@@ -91,7 +92,8 @@ CO_API void co_stream_set_limits(struct co_stream *s, const struct co_stream_lim
  * Suspends: when nothing is there.
  */
 CO_API CO_MUST_CHECK int co_stream_await_some(struct co_stream *s, size_t max,
-                                              co_time deadline, struct co_bytes *out_bytes);
+                                              co_time deadline,
+                                              struct co_bytes *out_bytes);
 
 /**
  * Reads exactly @n bytes. asyncio: readexactly(n).
@@ -123,7 +125,8 @@ CO_API CO_MUST_CHECK int co_stream_await_exactly(struct co_stream *s, size_t n,
  * Suspends: until the separator is there.
  */
 CO_API CO_MUST_CHECK int co_stream_await_until(struct co_stream *s, const void *sep,
-                                               size_t sep_len, size_t max, co_time deadline,
+                                               size_t sep_len, size_t max,
+                                               co_time deadline,
                                                struct co_bytes *out_bytes);
 
 /**
@@ -138,7 +141,8 @@ CO_API CO_MUST_CHECK int co_stream_await_until(struct co_stream *s, const void *
  * Suspends: until a whole line is there.
  */
 CO_API CO_MUST_CHECK int co_stream_await_line(struct co_stream *s, size_t max,
-                                              co_time deadline, struct co_bytes *out_line);
+                                              co_time deadline,
+                                              struct co_bytes *out_line);
 
 /** Bytes that are buffered and not consumed. */
 CO_API size_t co_stream_buffered(const struct co_stream *s);
@@ -243,11 +247,12 @@ CO_API int co_stream_error(const struct co_stream *s);
 struct co_stream_stats {
     uint64_t bytes_in;
     uint64_t bytes_out;
-    co_time since; /* loop time when the last read, or the present wait for input, began */
+    co_time since; /* when the last read, or the present wait for input, began */
 };
 
 /** A copy of the stream's counters. */
-CO_API void co_stream_get_stats(const struct co_stream *s, struct co_stream_stats *out_stats);
+CO_API void co_stream_get_stats(const struct co_stream *s,
+                                struct co_stream_stats *out_stats);
 
 /** The descriptor, for socket options; reading and writing it directly is an error. */
 CO_API int co_stream_fd(const struct co_stream *s);

@@ -55,8 +55,9 @@ enum co_task_state {
  *
  * Returns 0, or -ENOMEM; -E2BIG for a stack above 256 KiB.
  */
-CO_API CO_MUST_CHECK int co_task_spawn(struct co_loop *loop, const struct co_task_attr *attr,
-                                       co_task_fn fn, void *arg, struct co_task **out_task);
+CO_API CO_MUST_CHECK int co_task_spawn(struct co_loop *loop,
+                                       const struct co_task_attr *attr, co_task_fn fn,
+                                       void *arg, struct co_task **out_task);
 
 /**
  * Starts a task of the running loop that frees itself when it ends, and runs it at once,
