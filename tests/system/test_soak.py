@@ -8,8 +8,8 @@ import socket
 import threading
 import time
 
-from harness import (SANITIZER, Case, ask, gather, is_over, is_silent, listener, main, receive,
-                     receive_all, reset, seeded, server, until)
+from harness import (SANITIZER, Case, ask, gather, is_over, is_silent, listener, main,
+                     receive, receive_all, reset, seeded, server, until)
 
 SOAK_SECONDS = float(os.environ.get("COROD_SOAK", 10))
 N_CLIENTS = 24
@@ -164,6 +164,7 @@ class Soak(Case):
         until(lambda: daemon.n_files() == n_files, "as many descriptors as at the start")
         self.assertEqual(daemon.status("Threads"), n_threads)
         self.assertLess(daemon.resident(), (256 if SANITIZER else 32) * 1024, "KiB")
+        daemon.reload()  # by then the supervisor knows of all that have ended before
         daemon.stop()
         daemon.wait_for_log("draining 0 connections")
         daemon.wait_for_log("drained: 0 connections ended by themselves, 0 were cut")
