@@ -243,8 +243,11 @@ void context_init(struct context *context, struct stack *stack, void *top,
 
 #if defined(HAVE_ASAN) || defined(HAVE_TSAN)
 
-/* Tells the sanitizers of a switch that is about to happen. */
-static void announce(struct context *from, const struct context *to, bool is_last)
+/*
+ * Tells the sanitizers of a switch that is about to happen. Inline always: a function of its
+ * own would be seen to end on another stack than it began on.
+ */
+HOT_INLINE void announce(struct context *from, const struct context *to, bool is_last)
 {
 #ifdef HAVE_ASAN
     __sanitizer_start_switch_fiber(is_last ? NULL : &from->fake_stack, to->bottom,

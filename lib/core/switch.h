@@ -9,6 +9,8 @@
 
 #include <corod/base.h>
 
+#include "base/check.h"
+
 /*
  * Makes a context that will call entry(arg) on the stack that ends at @top (aligned to 16),
  * with the caller's floating-point control. entry never returns. What switch_to() needs of
@@ -30,7 +32,7 @@ void switch_to(void **save, void *load);
 /* The control bits of MXCSR; in the upper half the x87 control word. */
 #define CONTROL_MASK UINT64_C(0x0000ffff0000ffc0)
 
-static inline uint64_t switch_control(const void *sp)
+HOT_INLINE uint64_t switch_control(const void *sp)
 {
     uint64_t saved;
 
@@ -39,17 +41,17 @@ static inline uint64_t switch_control(const void *sp)
 }
 
 /* Writes the thread's control to where a context keeps its own. */
-static inline void switch_save_control(void *sp)
+HOT_INLINE void switch_save_control(void *sp)
 {
     __asm__ volatile("stmxcsr (%0)\n\tfnstcw 4(%0)" : : "r"(sp) : "memory");
 }
 
-static inline void switch_load_control(uint64_t control)
+HOT_INLINE void switch_load_control(uint64_t control)
 {
     __asm__ volatile("ldmxcsr (%0)\n\tfldcw 4(%0)" : : "r"(&control), "m"(control));
 }
 #elif defined(CO_SWITCH_AARCH64)
-static inline uint64_t switch_control(const void *sp)
+HOT_INLINE uint64_t switch_control(const void *sp)
 {
     uint64_t saved;
 
@@ -57,7 +59,7 @@ static inline uint64_t switch_control(const void *sp)
     return saved;
 }
 
-static inline void switch_save_control(void *sp)
+HOT_INLINE void switch_save_control(void *sp)
 {
     uint64_t fpcr;
 
@@ -65,29 +67,29 @@ static inline void switch_save_control(void *sp)
     __builtin_memcpy(sp, &fpcr, sizeof(fpcr));
 }
 
-static inline void switch_load_control(uint64_t control)
+HOT_INLINE void switch_load_control(uint64_t control)
 {
     __asm__ volatile("msr fpcr, %0" : : "r"(control));
 }
 #else
-static inline uint64_t switch_control(const void *sp)
+HOT_INLINE uint64_t switch_control(const void *sp)
 {
     (void)sp;
     return 0;
 }
 
-static inline void switch_save_control(void *sp)
+HOT_INLINE void switch_save_control(void *sp)
 {
     (void)sp;
 }
 
-static inline void switch_load_control(uint64_t control)
+HOT_INLINE void switch_load_control(uint64_t control)
 {
     (void)control;
 }
 #endif
 
-static inline uint64_t switch_control_now(void)
+HOT_INLINE uint64_t switch_control_now(void)
 {
     uint64_t now = 0;
 
@@ -96,10 +98,11 @@ static inline uint64_t switch_control_now(void)
 }
 
 /*
+ * Always inline: a sanitizer must not see it begin on one stack and end on another.
  * Resumes *other with its own floating-point control. On return *other is where it was
  * suspended again, and the thread's control is @own, the caller's.
  */
-static inline void switch_into(void **save, void **other, uint64_t own)
+HOT_INLINE void switch_into(void **save, void **other, uint64_t own)
 {
     if (__builtin_expect(switch_control(*other) != own, 0))
         switch_load_control(switch_control(*other));

@@ -161,6 +161,11 @@ class Soak(Case):
         self.assertGreater(reloads[0], SOAK_SECONDS)
         for kind in ("talk", "greet", "question", "reset", "vanish", "slow"):
             self.assertGreater(total[kind], N_CLIENTS)
+        for name, addresses in daemon.ports.items():
+            for i in range(len(addresses)):  # served, so all before it have been accepted
+                with daemon.connect(name, i) as peer:
+                    peer.sendall(b"text\n")
+                    self.assertTrue(receive(peer, 2))
         until(lambda: daemon.n_files() == n_files, "as many descriptors as at the start")
         self.assertEqual(daemon.status("Threads"), n_threads)
         self.assertLess(daemon.resident(), (256 if SANITIZER else 32) * 1024, "KiB")
