@@ -11,7 +11,10 @@
 
 #include "acceptor.h"
 
-enum { BATCH = 64 };
+enum {
+    BATCH = 64,
+    SETTLE_MS = 20, /* a worker that takes longer is not waited for */
+};
 
 /* ---- admission ---- */
 
@@ -75,10 +78,61 @@ static void hand_over(struct listener *l, int fd, const struct sockaddr_storage 
     co_loop_post(a->workers[worker].loop, &conn->message);
 }
 
+/* Asks every worker that has no question out already. A stuck one is asked once. */
+static void ask_workers(struct admission *a)
+{
+    a->settle_round++;
+    a->n_unsettled = 0;
+    for (size_t i = 0; i < a->n_workers; i++) {
+        struct worker *worker = &a->workers[i];
+
+        if (worker->settle_round != 0)
+            continue;
+        worker->settle_round = a->settle_round;
+        a->n_unsettled++;
+        co_loop_post(worker->loop, &worker->settle);
+    }
+}
+
 /*
- * Hands a connection over, or refuses it when there is no room. Those that are over and not
- * yet counted off are waited for: their messages are in the inbox before their sockets are
- * closed, so a client that saw one end finds room for the next.
+ * Waits until what has happened to connections by now is counted: a client that closed one
+ * and comes again finds its place free, although a worker had yet to see the end.
+ *
+ * Returns 0, also when a worker takes too long, or CO_ECANCELLED.
+ */
+static int await_settled(struct admission *a)
+{
+    struct co_future settled;
+    int result, r = 0;
+
+    /* A question that is out may be older than what we want to know of. */
+    while (a->settling && r == 0)
+        r = co_future_await(a->settling, CO_NEVER, &result);
+    if (r < 0)
+        return r;
+    co_future_init(&settled, co_loop_current());
+    ask_workers(a);
+    if (a->n_unsettled == 0)
+        return co_await_yield();
+    a->settling = &settled;
+    r = co_future_await(&settled, co_after_ms(SETTLE_MS), &result);
+    a->settling = NULL;
+    (void)co_future_set(&settled, 0, NULL); /* for others who wait, after a timeout */
+    return r == -ETIMEDOUT || r == -ENOMEM ? 0 : r;
+}
+
+void admission_on_settled(struct admission *a, struct worker *worker)
+{
+    bool is_awaited = worker->settle_round == a->settle_round;
+
+    worker->settle_round = 0;
+    if (is_awaited && --a->n_unsettled == 0 && a->settling)
+        (void)co_future_set(a->settling, 0, NULL);
+}
+
+/*
+ * Hands a connection over, or refuses it when there is no room, also after those that are
+ * over have been counted off.
  *
  * Returns 0, or CO_ECANCELLED; the connection is dealt with then, too.
  */
@@ -88,8 +142,8 @@ static int await_admission(struct listener *l, int fd,
     const struct admission *a = l->admission;
     int r = 0;
 
-    for (int i = 0; i < 2 && r == 0 && is_full(l); i++)
-        r = co_await_yield();
+    if (is_full(l))
+        r = await_settled(l->admission);
     if (a->n_conns >= a->max_connections)
         refuse(l, fd, "connection limit reached ([server] max_connections)");
     else if (is_full(l))

@@ -55,6 +55,9 @@ struct admission {
     int reserve_fd; /* given up for a moment to refuse clients when there are none left */
     struct log_limit full_limit;
     struct log_limit exhausted_limit;
+    struct co_future *settling; /* set when all workers have answered; NULL: none is asked */
+    unsigned settle_round;
+    size_t n_unsettled;
     struct co_future *empty; /* set when the last connection is over; NULL: not awaited */
 };
 
@@ -64,6 +67,9 @@ CO_MUST_CHECK int acceptor_start(struct co_loop *loop, struct acceptor *acceptor
 /* Ends it and closes the socket. Suspends: until the task has ended. A half-started one is
  * fine. */
 void acceptor_await_stop(struct acceptor *acceptor);
+
+/* A worker has answered: all that it had posted before is counted. */
+void admission_on_settled(struct admission *admission, struct worker *worker);
 
 /* A connection is over: counts it off and takes it back. */
 void admission_on_over(struct admission *admission, struct conn *conn,

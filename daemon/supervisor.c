@@ -135,6 +135,12 @@ static void on_over(struct co_handle *message)
     admission_on_over(&s->admission, conn, &s->listeners[conn_service(conn)->listener]);
 }
 
+static void on_settled(struct co_handle *settled)
+{
+    admission_on_settled(&supervisor_current()->admission,
+                         CO_CONTAINER_OF(settled, struct worker, settled));
+}
+
 /* The @n-th CPU of the set, counted round; -1 when the set is empty. */
 static int nth_cpu(const cpu_set_t *allowed, unsigned n)
 {
@@ -488,6 +494,7 @@ int supervisor_run(const struct config_source *source, struct config *config,
     s.setup.supervisor = s.loop;
     s.setup.on_over = on_over;
     s.setup.on_pong = health_on_pong;
+    s.setup.on_settled = on_settled;
     s.setup.n_listeners = config->n_listeners;
     r = start_signals(&s);
     if (r >= 0)

@@ -89,6 +89,13 @@ static void on_ping(struct co_handle *handle)
     co_loop_post(worker->setup->supervisor, &worker->pong);
 }
 
+static void on_settle(struct co_handle *handle)
+{
+    struct worker *worker = CO_CONTAINER_OF(handle, struct worker, settle);
+
+    co_loop_post(worker->setup->supervisor, &worker->settled);
+}
+
 static void on_drain(struct co_handle *handle)
 {
     struct worker *worker = CO_CONTAINER_OF(handle, struct worker, drain);
@@ -167,6 +174,8 @@ int worker_start(struct worker *worker, const struct worker_setup *setup, unsign
         .limit.period = 10 * CO_SECOND,
         .ping.run = on_ping,
         .pong.run = setup->on_pong,
+        .settle.run = on_settle,
+        .settled.run = setup->on_settled,
         .drain.run = on_drain,
         .cut.run = on_cut,
         .stop.run = on_stop,

@@ -21,6 +21,7 @@ struct worker_setup {
     struct co_loop *supervisor; /* the loop that what follows is posted to */
     co_handle_fn on_over;       /* a struct conn's message: it is over, and yours */
     co_handle_fn on_pong;       /* a struct worker's pong: it has answered its ping */
+    co_handle_fn on_settled;    /* a struct worker's settled: the answer to its settle */
     size_t n_listeners;
 };
 
@@ -40,6 +41,9 @@ struct worker {
     /* Orders, posted by the supervisor; each is out once at a time. */
     struct co_handle ping;
     struct co_handle pong; /* the answer */
+    struct co_handle settle;
+    struct co_handle settled; /* the answer: comes after all that it posted before */
+    unsigned settle_round;    /* the supervisor's: which question is out; 0: none */
     struct co_handle drain;
     struct co_handle cut;
     struct co_handle stop;

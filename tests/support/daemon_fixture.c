@@ -361,6 +361,13 @@ unsigned talk_plugins_open(void)
 
 /* ---- the supervisor ---- */
 
+static void on_settled(struct co_handle *settled)
+{
+    struct supervisor *s = co_loop_user(co_loop_current());
+
+    admission_on_settled(&s->admission, CO_CONTAINER_OF(settled, struct worker, settled));
+}
+
 static void on_over(struct co_handle *message)
 {
     struct conn *conn = CO_CONTAINER_OF(message, struct conn, message);
@@ -395,7 +402,8 @@ static int set_up(void **state, bool is_virtual)
     f->s.setup = (struct worker_setup){ .log = f->s.log,
                                         .supervisor = f->s.loop,
                                         .on_over = on_over,
-                                        .on_pong = health_on_pong };
+                                        .on_pong = health_on_pong,
+                                        .on_settled = on_settled };
     memset(&talk_counts, 0, sizeof(talk_counts));
     *state = f;
     return 0;

@@ -66,6 +66,14 @@ class Connections(Case):
             peer.close()
         ask(kept, "thread")
 
+    def test_a_place_that_the_client_left_is_free(self):
+        """Read to the end, closed, and back at once: the worker has yet to see it leave."""
+        daemon = self.start(server("max_connections = 1") + listener("hello"))
+        for i in range(300):
+            with daemon.connect("l") as peer:
+                peer.sendall(b"hi")
+                self.assertEqual(receive_all(peer), b"Hello, World!", i)
+
     def test_places_under_a_crowd_are_exact(self):
         """Threads that come and go: never more than the limit are served at a time."""
         limit = 4
