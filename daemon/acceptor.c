@@ -13,7 +13,8 @@
 
 enum {
     BATCH = 64,
-    SETTLE_MS = 20, /* a worker that takes longer is not waited for */
+    SETTLE_MS =
+        250, /* a worker that takes longer is stuck, and is not waited for again */
 };
 
 /* ---- admission ---- */

@@ -89,11 +89,21 @@ static void on_ping(struct co_handle *handle)
     co_loop_post(worker->setup->supervisor, &worker->pong);
 }
 
-static void on_settle(struct co_handle *handle)
+static void on_settle(struct co_handle *handle);
+
+static void on_settle_polled(struct co_handle *handle)
 {
     struct worker *worker = CO_CONTAINER_OF(handle, struct worker, settle);
 
+    handle->run = on_settle;
     co_loop_post(worker->setup->supervisor, &worker->settled);
+}
+
+/* What had come when this was posted may be in the poll after this one: it is waited for. */
+static void on_settle(struct co_handle *handle)
+{
+    handle->run = on_settle_polled;
+    co_loop_call_soon(worker_current()->loop, handle);
 }
 
 static void on_drain(struct co_handle *handle)
