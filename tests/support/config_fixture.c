@@ -24,7 +24,7 @@ FILE *config_fixture_file(const char *text, size_t len)
     return file;
 }
 
-static char *print_report(const struct config_report *report)
+char *config_fixture_print(const struct config_report *report)
 {
     char *text = NULL;
     size_t size;
@@ -51,7 +51,7 @@ int config_fixture_try(const char *text, const char *const *sets,
     source.file = config_fixture_file(text, strlen(text));
     r = config_load(&source, &report, out_config);
     assert_int_equal(fclose(source.file), 0);
-    printed = print_report(&report);
+    printed = config_fixture_print(&report);
     config_report_fini(&report);
     if (out_report) {
         *out_report = printed;

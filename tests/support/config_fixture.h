@@ -38,6 +38,9 @@ void config_fixture_check(const struct config_case *cases, size_t n);
 void config_fixture_check_sets(const char *text, const char *const *sets,
                                const char *report);
 
+/** A report as it is printed; for free(). */
+char *config_fixture_print(const struct config_report *report);
+
 /** What config_dump() writes; for free(). */
 char *config_fixture_dump(const struct config *config);
 

@@ -4,7 +4,6 @@
 #include "daemon_fixture.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -22,18 +21,6 @@
 #include "fault.h"
 #include "loader.h"
 #include "test.h"
-
-static int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int n = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
 
 /* ---- lines ---- */
 

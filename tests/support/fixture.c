@@ -4,7 +4,6 @@
 #include "fixture.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -310,18 +309,6 @@ void assert_bytes_equal(struct co_bytes bytes, const char *text)
 {
     assert_int_equal(bytes.len, strlen(text));
     assert_memory_equal(bytes.data, text, bytes.len);
-}
-
-int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int n = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
 }
 
 unsigned fixture_idle_blocks(const struct fixture *f)

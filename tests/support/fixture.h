@@ -122,9 +122,6 @@ void peer_reset(struct peer *peer);
 /** Fails unless bytes are the NUL-terminated @text. */
 void assert_bytes_equal(struct co_bytes bytes, const char *text);
 
-/** Open descriptors of the process. */
-int count_fds(void);
-
 /** Blocks in the pool of the fixture's loop. */
 unsigned fixture_idle_blocks(const struct fixture *f);
 

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <dirent.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -16,5 +17,18 @@
 
 /** Number of elements of an array, for cases[] tables. */
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+/** Descriptors that this process has open, one of them for the counting. */
+static inline int count_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
 
 #endif

@@ -6,20 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_fixture.h"
 #include "fault.h"
 #include "test.h"
-
-static char *print(const struct config_report *report)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-
-    assert_non_null(out);
-    config_report_print(report, out);
-    assert_int_equal(fclose(out), 0);
-    return text;
-}
 
 /* Each kind of place has its own prefix. */
 static void test_config_report_add_places(void **state)
@@ -44,7 +33,7 @@ static void test_config_report_add_places(void **state)
         assert_false(config_report_has_errors(&report));
         config_report_add(&report, &cases[i].place, "bad %d", 7);
         assert_true(config_report_has_errors(&report));
-        text = print(&report);
+        text = config_fixture_print(&report);
         assert_string_equal(text, cases[i].text);
         free(text);
         config_report_fini(&report);
@@ -69,7 +58,7 @@ static void test_config_report_print_is_sorted(void **state)
     (void)state;
     for (size_t i = 0; i < N_ELEMENTS(errors); i++)
         config_report_add(&report, &errors[i].place, "%s", errors[i].message);
-    text = print(&report);
+    text = config_fixture_print(&report);
     assert_string_equal(text, "f:2: [s]: 1\nf:2: [s]: 2\nf:9: 3\nf: 4\n"
                               "--set a.k: 5\n--set b.k: 6\n");
     free(text);
@@ -87,7 +76,7 @@ static void test_config_report_add_is_bounded(void **state)
     for (unsigned i = 1; i <= CONFIG_REPORT_MAX + 3; i++)
         config_report_add(&report, &(struct config_place){ .file = "f", .line = i }, "x");
     assert_int_equal(report.n, 100);
-    text = print(&report);
+    text = config_fixture_print(&report);
     assert_string_equal(text + strlen(text) - strlen(end), end);
     free(text);
     config_report_fini(&report);
@@ -138,7 +127,7 @@ static void test_config_report_add_without_memory(void **state)
     fault_off();
     assert_true(fault_hit());
     assert_true(config_report_has_errors(&report));
-    text = print(&report);
+    text = config_fixture_print(&report);
     assert_string_equal(text, "… and 1 more\n");
     free(text);
     config_report_fini(&report);

@@ -1,7 +1,6 @@
 /* Tests of daemon/supervisor.c: start, signals, drain, end. */
 #include "test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -241,18 +240,6 @@ static void test_start_with_few_descriptors(void **state)
 }
 
 /* ---- in this process ---- */
-
-static int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int n = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
 
 /* Calls that the library fails for want of memory: the n-th next one, 0 for none. */
 static unsigned fail_call;
