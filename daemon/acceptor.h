@@ -55,7 +55,7 @@ struct admission {
     int reserve_fd; /* given up for a moment to refuse clients when there are none left */
     struct log_limit full_limit;
     struct log_limit exhausted_limit;
-    struct co_future *settling; /* set when all workers have answered; NULL: none is asked */
+    struct co_future *settling; /* set when all workers have answered; or NULL */
     unsigned settle_round;
     size_t n_unsettled;
     struct co_future *empty; /* set when the last connection is over; NULL: not awaited */
