@@ -95,13 +95,7 @@ static void ask_workers(struct admission *a)
     }
 }
 
-/*
- * Waits until what has happened to connections by now is counted: a client that closed one
- * and comes again finds its place free, although a worker had yet to see the end.
- *
- * Returns 0, also when a worker takes too long, or CO_ECANCELLED.
- */
-static int await_settled(struct admission *a)
+int admission_await_settled(struct admission *a)
 {
     struct co_future settled;
     int result, r = 0;
@@ -144,7 +138,7 @@ static int await_admission(struct listener *l, int fd,
     int r = 0;
 
     if (is_full(l))
-        r = await_settled(l->admission);
+        r = admission_await_settled(l->admission);
     if (a->n_conns >= a->max_connections)
         refuse(l, fd, "connection limit reached ([server] max_connections)");
     else if (is_full(l))

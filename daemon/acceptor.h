@@ -68,6 +68,16 @@ CO_MUST_CHECK int acceptor_start(struct co_loop *loop, struct acceptor *acceptor
  * fine. */
 void acceptor_await_stop(struct acceptor *acceptor);
 
+/*
+ * Waits until each worker has taken what was posted to it, has polled once more, and what it
+ * posted by then is counted: a client that closed a connection and comes again finds its
+ * place free, although a worker had yet to see the end. A worker that takes longer than 250
+ * ms is stuck: it is not waited for, nor asked again before it has answered.
+ *
+ * Returns 0 or CO_ECANCELLED. Suspends: yes.
+ */
+CO_MUST_CHECK int admission_await_settled(struct admission *admission);
+
 /* A worker has answered: all that it had posted before is counted. */
 void admission_on_settled(struct admission *admission, struct worker *worker);
 

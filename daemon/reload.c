@@ -133,10 +133,12 @@ static int reload(struct supervisor *s)
     r = prepare_and_swap(s, next);
     if (r < 0)
         generation_free(next);
+    else /* so that "reloaded" is true of the next request, too */
+        (void)!admission_await_settled(&s->admission);
     return r;
 }
 
-void supervisor_reload(struct supervisor *s)
+void supervisor_await_reload(struct supervisor *s)
 {
     int r;
 

@@ -231,7 +231,7 @@ static int signal_main(void *arg)
             return r;
         while (read(s->signal_fd, &info, sizeof(info)) == sizeof(info)) {
             if (info.ssi_signo == SIGHUP)
-                supervisor_reload(s);
+                supervisor_await_reload(s);
             else
                 on_stop_signal(s, info.ssi_signo);
         }

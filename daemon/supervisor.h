@@ -53,8 +53,11 @@ struct supervisor {
 int supervisor_run(const struct config_source *source, struct config *config,
                    struct logger *log);
 
-/* reload.c: makes a new generation from the source and swaps, or logs why not. */
-void supervisor_reload(struct supervisor *s);
+/*
+ * reload.c: makes a new generation from the source and swaps, or logs why not. Suspends: until
+ * every worker serves by the new one.
+ */
+void supervisor_await_reload(struct supervisor *s);
 
 /* health.c: the task that pings the workers, feeds the watchdog and tells the status. */
 int health_main(void *arg);

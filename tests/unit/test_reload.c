@@ -263,6 +263,30 @@ static const struct config_source *source(void)
     return &source;
 }
 
+struct failing_reload {
+    struct supervisor *s;
+    unsigned n;
+};
+
+static int run_reload(void *arg)
+{
+    struct failing_reload *reload = arg;
+
+    if (reload->n > 0)
+        fault_after(reload->n);
+    supervisor_await_reload(reload->s);
+    fault_off();
+    return 0;
+}
+
+/* Reloads with the n-th allocation failing; 0: none. */
+static void reload_failing(struct daemon_fixture *f, unsigned n)
+{
+    struct failing_reload reload = { &f->s, n };
+
+    daemon_call(f, run_reload, &reload);
+}
+
 /* Each allocation may fail: either the old generation goes on whole, or the new one does. */
 static void test_reload_without_memory(void **state)
 {
@@ -277,9 +301,7 @@ static void test_reload_without_memory(void **state)
     write_config(DAEMON_LISTENER("web", "a") DAEMON_PROTOCOL("a", "talk", "two"));
     do {
         before = f->s.generation;
-        fault_after(++n);
-        supervisor_reload(&f->s);
-        fault_off();
+        reload_failing(f, ++n);
         n_failed += f->s.generation == before;
         assert_true(f->s.generation != before || fault_hit());
         daemon_sync(f);
@@ -312,7 +334,7 @@ static void test_reload_sets_options_of_sockets(void **state)
     f->s.listeners[0].n_acceptors = 1;
     write_config(
         DAEMON_LISTENER("web", "a") "nodelay = no\n" DAEMON_PROTOCOL("a", "talk", "one"));
-    supervisor_reload(&f->s);
+    reload_failing(f, 0);
     assert_int_equal(getsockopt(acceptor.fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
     assert_int_equal(value, 0);
     f->s.listeners[0].acceptors = NULL;
@@ -331,7 +353,7 @@ static void test_reload_in_a_drain(void **state)
     before = f->s.generation;
     write_config(DAEMON_INI);
     f->s.is_draining = true;
-    supervisor_reload(&f->s);
+    reload_failing(f, 0);
     line_await(&f->lines, "reload: not now");
     assert_ptr_equal(f->s.generation, before);
 }
