@@ -10,6 +10,7 @@
 #include <corod/future.h>
 
 #include "acceptor.h"
+#include "check.h"
 
 enum {
     BATCH = 64,
@@ -43,6 +44,7 @@ static size_t least_loaded(struct admission *a)
 {
     size_t best = a->next_worker;
 
+    CHECK(a->n_workers > 0);
     for (size_t i = 0; i < a->n_workers; i++) {
         size_t w = (a->next_worker + i) % a->n_workers;
 

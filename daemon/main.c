@@ -131,7 +131,7 @@ static int dump(struct config *config)
 /* Consumes the config. */
 static int serve(const struct config_source *source, struct config *config)
 {
-    struct logger *log;
+    struct logger *log = NULL;
     int r, status;
 
     signal(SIGPIPE, SIG_IGN);

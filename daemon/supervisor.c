@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "listen.h"
 #include "notify.h"
 #include "supervisor.h"
@@ -97,6 +98,7 @@ static int open_sockets(struct supervisor *s, const struct config *config)
 
     for (size_t i = 0; i < s->n_listeners; i++)
         n += s->listeners[i].n_acceptors;
+    CHECK(n > 0);
     wants = calloc(n, sizeof(*wants));
     if (!wants)
         r = -ENOMEM;

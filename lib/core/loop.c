@@ -175,9 +175,13 @@ int co_loop_new(const struct co_loop_config *config, struct co_loop **out_loop)
 /* Handles that are still queued become idle: their owners may cancel or queue them again. */
 static void forget_handles(struct co_loop *loop)
 {
+    struct co_list *item, *next;
+
     inbox_drain(&loop->inbox, &loop->ready);
-    while (!list_is_empty(&loop->ready))
-        (void)list_take_first(&loop->ready);
+    for (item = loop->ready.next; item != &loop->ready; item = next) {
+        next = item->next;
+        item->next = item->prev = NULL;
+    }
 }
 
 void co_loop_free(struct co_loop *loop)

@@ -112,6 +112,7 @@ void outq_consume(struct outq *q, struct block_pool *pool, size_t n)
             q->tail = NULL;
         block_give(pool, block);
     }
+    CO_ASSERT(n == 0 || q->head);
     if (n > 0)
         q->head->start += (uint32_t)n;
 }
