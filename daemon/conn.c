@@ -91,16 +91,46 @@ static bool is_at_end(const struct conn *conn)
     return co_stream_at_eof(conn->pub.stream) || co_stream_error(conn->pub.stream) < 0;
 }
 
+/* Input that the plugin has read so far. */
+static uint64_t bytes_read(const struct conn *conn)
+{
+    struct co_stream_stats stats;
+
+    co_stream_get_stats(conn->pub.stream, &stats);
+    return stats.bytes_in - co_stream_buffered(conn->pub.stream);
+}
+
+/*
+ * Whether serve() shall be called again at once, since it left input. One that was and read
+ * nothing would be called for ever, by grace of any client.
+ */
+static bool may_go_on(struct conn *conn, uint64_t *read_before)
+{
+    uint64_t read_now = bytes_read(conn);
+
+    if (is_at_end(conn) || worker_current()->is_draining)
+        return false;
+    if (read_now == *read_before) {
+        worker_log_limited(worker_current(),
+                           "plugin %s parks and leaves input unread: closed",
+                           conn_service(conn)->plugin->name);
+        return false;
+    }
+    *read_before = read_now;
+    return true;
+}
+
 static int serve_main(void *arg)
 {
     struct conn *conn = arg;
     const struct co_plugin *plugin = conn_service(conn)->plugin;
+    uint64_t read_before = UINT64_MAX;
 
     conn->was_active = true;
     while (plugin->serve(&conn->pub) == CO_PARK) {
         if (wait_for_input(conn))
             return 0;
-        if (is_at_end(conn) || worker_current()->is_draining)
+        if (!may_go_on(conn, &read_before))
             break;
     }
     close_stream(conn);

@@ -38,7 +38,9 @@ CO_BEGIN_DECLS
 /** What serve() says at its end. */
 enum co_next {
     CO_CLOSE = 0, /* flush what is written, then close the connection */
-    CO_PARK = 1,  /* call serve() again when there is input; no stack is held till then */
+    CO_PARK = 1,  /* call serve() again when there is input; no stack is held till then. With
+                     input left it is called at once; if it then reads none, that is an
+                     error of the plugin and ends the connection */
 };
 
 /** When serve() is called first. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A plugin that overflows its stack ends the process, with a report of who it was."""
+"""What a plugin does wrong is reported, with its name, and harms as few as it can."""
 
 import signal
 import socket
@@ -47,6 +47,21 @@ class Overflow(Case):
     def test_is_reported_with_a_unix_peer(self):
         """Which has no name."""
         self.overflow("unix:{dir}/o.sock", lambda peer: "unix:")
+
+
+class Lazy(Case):
+    """It parks and never reads."""
+
+    def test_ends_its_own_connection(self):
+        """Not called again and again for the same bytes; the other listener is not concerned."""
+        daemon = self.start(server(workers=1) + listener("lazy") + listener("echo", name="m"))
+        other = self.connect(daemon, "m")
+        for _ in range(3):
+            peer = self.connect(daemon)
+            peer.sendall(b"x")
+            self.assertTrue(is_over(peer))
+            self.assertEqual(ask(other, "hi"), "hi")
+        daemon.wait_for_log("plugin lazy parks and leaves input unread: closed")
 
 
 if __name__ == "__main__":
