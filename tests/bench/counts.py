@@ -43,9 +43,10 @@ BUDGET = {
     "bytes_holding": 4.6 * 1024,
 }
 
-# What --check allows where the budget is not reached yet: a little above what is, so that it
+# What --check allows where the budget is not reached yet: a little above what is (fewer events
+# a poll, on a busy machine, make it more), so that it
 # does not get worse unseen. The table and the check's output name the budget all the same.
-CEILING = {"instructions": 860, "instructions_alone": 1300}
+CEILING = {"instructions": 950, "instructions_alone": 1350}
 
 # Connections that have a message under way at once when instructions are counted: the cost of
 # a poll is shared by those it finds ready, as under load.
