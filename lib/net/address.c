@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <corod/address.h>
@@ -47,6 +48,21 @@ static int parse_unix(const char *path, struct co_addr *out)
     return 0;
 }
 
+/* The index of an interface by its name or, as addresses of one that is gone are written, by
+ * its number. 0: neither. */
+static unsigned parse_zone(const char *zone)
+{
+    unsigned index = if_nametoindex(zone);
+    char *end;
+    unsigned long number;
+
+    if (index > 0 || zone[0] < '1' || zone[0] > '9')
+        return index;
+    errno = 0;
+    number = strtoul(zone, &end, 10);
+    return *end == '\0' && errno == 0 && number <= UINT32_MAX ? (unsigned)number : 0;
+}
+
 /* @text is what follows '['. */
 static int parse_ipv6(const char *text, struct co_addr *out)
 {
@@ -64,7 +80,7 @@ static int parse_ipv6(const char *text, struct co_addr *out)
     zone = strchr(host, '%');
     if (zone) {
         *zone++ = '\0';
-        in6.sin6_scope_id = if_nametoindex(zone);
+        in6.sin6_scope_id = parse_zone(zone);
         if (in6.sin6_scope_id == 0)
             return -EINVAL;
     }

@@ -44,8 +44,8 @@ BUDGET = {
 }
 
 # What --check allows where the budget is not reached yet: a little above what is (fewer events
-# a poll, on a busy machine, make it more), so that it
-# does not get worse unseen. The table and the check's output name the budget all the same.
+# a poll, on a busy machine, make it more), so that it does not get worse unseen. The table and
+# the check's output name the budget all the same.
 CEILING = {"instructions": 950, "instructions_alone": 1350}
 
 # Connections that have a message under way at once when instructions are counted: the cost of
