@@ -40,6 +40,15 @@ static void refuse(struct listener *l, int fd, const char *why)
                      "%s: refused %u", why, suppressed + 1);
 }
 
+/* Whether a connection is better off with worker @w than with @other. */
+static bool is_better(const struct admission *a, size_t w, size_t other)
+{
+    if (a->workers[w].is_silent != a->workers[other].is_silent)
+        return a->workers[other].is_silent;
+    return a->loads[w] < a->loads[other];
+}
+
+/* The worker that has fewest connections, of those that answer if there are any. */
 static size_t least_loaded(struct admission *a)
 {
     size_t best = a->next_worker;
@@ -48,7 +57,7 @@ static size_t least_loaded(struct admission *a)
     for (size_t i = 0; i < a->n_workers; i++) {
         size_t w = (a->next_worker + i) % a->n_workers;
 
-        if (a->loads[w] < a->loads[best])
+        if (is_better(a, w, best))
             best = w;
     }
     a->next_worker = (best + 1) % a->n_workers;

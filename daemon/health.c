@@ -11,8 +11,10 @@
 void health_on_pong(struct co_handle *pong)
 {
     struct supervisor *s = co_loop_user(co_loop_current());
+    struct worker *worker = CO_CONTAINER_OF(pong, struct worker, pong);
 
-    s->has_answered[CO_CONTAINER_OF(pong, struct worker, pong)->index] = true;
+    s->has_answered[worker->index] = true;
+    worker->is_silent = false;
 }
 
 /* Names the workers that have not answered, if there are any. Returns how many. */
@@ -29,12 +31,16 @@ static size_t name_silent(const struct supervisor *s, char *buf, size_t size)
     return n;
 }
 
-static void report_silent(struct supervisor *s, const char *names, co_time now)
+/* Those that have not answered for too long get no new connections, and are named. */
+static void handle_silent(struct supervisor *s, const char *names, co_time now)
 {
     uint32_t suppressed;
 
-    if (now - s->pinged_at >= 2 * CO_SECOND &&
-        log_limit_pass(&s->stuck_limit, now, &suppressed))
+    if (now - s->pinged_at < 2 * CO_SECOND)
+        return;
+    for (size_t i = 0; i < s->n_workers; i++)
+        s->workers[i].is_silent = !s->has_answered[i];
+    if (log_limit_pass(&s->stuck_limit, now, &suppressed))
         logger_write(s->log, CO_LOG_ERROR, NULL,
                      "worker %s has not answered for %llu ms: a handler does not return",
                      names, (unsigned long long)((now - s->pinged_at) / CO_MSEC));
@@ -82,7 +88,7 @@ int health_main(void *arg)
                 (void)notify_watchdog();
             ping_all(s, now);
         } else {
-            report_silent(s, names, now);
+            handle_silent(s, names, now);
         }
         if (s->is_draining)
             (void)notify_extend_timeout(3 * interval);

@@ -44,6 +44,7 @@ struct worker {
     struct co_handle settle;
     struct co_handle settled; /* the answer: comes after all that it posted before */
     unsigned settle_round;    /* the supervisor's: which question is out; 0: none */
+    bool is_silent; /* the supervisor's: it does not answer, and gets no connections */
     struct co_handle drain;
     struct co_handle cut;
     struct co_handle stop;

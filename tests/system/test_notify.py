@@ -130,6 +130,8 @@ class Watchdog(Case):
         # One ping may have been answered before the worker was stuck.
         self.assertLessEqual(manager.count("WATCHDOG=1", start), 2)
         self.assertNotEqual(ask(other, "thread"), stuck)
+        for _ in range(4):
+            self.assertNotEqual(ask(self.connect(daemon), "thread"), stuck, "none is given it")
         start = len(manager.told)
         self.assertEqual(ask(blocker, "thread"), stuck)
         manager.wait_for("^WATCHDOG=1$", start)
