@@ -108,10 +108,11 @@ void timer_heap_fire(struct timer_heap *heap, co_time now)
 {
     uint32_t limit = heap->next_seq;
 
-    /* Those started by callbacks have a seq of limit or later. One that comes to the top,
-     * due already, ends this round; the rest is due in the next iteration. */
+    /* Those started by callbacks have a seq from limit on, up to next_seq: told by that span,
+     * since the counter may have gone round by half while an old timer waited. One that comes
+     * to the top, due already, ends this round; the rest is due in the next iteration. */
     while (heap->n > 0 && heap->items[0]->at <= now &&
-           (int32_t)(heap->items[0]->seq - limit) < 0) {
+           heap->items[0]->seq - limit >= heap->next_seq - limit) {
         struct co_timer *timer = heap->items[0];
 
         timer_heap_stop(heap, timer);

@@ -129,6 +129,18 @@ static void test_fire_order_survives_the_counters_wrap(void **state)
         assert_int_equal(f->fired[i], i);
 }
 
+/* A timer fires however many others have been started and stopped since. */
+static void test_fire_after_half_a_turn_of_the_counter(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 0, 1);
+    f->heap.next_seq += UINT32_MAX / 2 + 10;
+    start(f, 1, 2);
+    timer_heap_fire(&f->heap, 2);
+    assert_int_equal(f->n_fired, 2);
+}
+
 /* A started timer that is started again moves, and goes behind those of its new time. */
 static void test_start_moves_a_started_timer(void **state)
 {
@@ -306,6 +318,7 @@ int main(void)
         TIMER_TEST(test_fire_in_order_of_time),
         TIMER_TEST(test_fire_equal_times_in_order_of_start),
         TIMER_TEST(test_fire_order_survives_the_counters_wrap),
+        TIMER_TEST(test_fire_after_half_a_turn_of_the_counter),
         TIMER_TEST(test_start_moves_a_started_timer),
         TIMER_TEST(test_stop_takes_a_timer_out),
         TIMER_TEST(test_stop_in_a_callback),
