@@ -30,10 +30,15 @@ int co_future_set(struct co_future *f, int result, void *value)
         struct co_list *link = list_take_first(&f->waiters);
         struct co_handle *handle = CO_CONTAINER_OF(link, struct co_handle, link);
 
-        if (handle->run == task_step)
-            task_wake(CO_CONTAINER_OF(handle, struct co_task, handle), 0);
-        else
+        if (handle->run == task_step) {
+            struct co_task *task = CO_CONTAINER_OF(handle, struct co_task, handle);
+
+            /* The future may be gone when the task runs: the one before it may own it. */
+            task->result = result;
+            task_wake(task, 0);
+        } else {
             list_add_tail(&f->loop->ready, link);
+        }
     }
     return 0;
 }
@@ -58,7 +63,9 @@ int co_future_await(struct co_future *f, co_time deadline, int *out_result)
     if (!task)
         return CO_ENOTASK;
     CO_CHECK(f->loop == task->loop);
-    if (!f->is_done) {
+    if (f->is_done) {
+        task->result = f->result;
+    } else {
         list_add_tail(&f->waiters, &task->handle.link);
         task->awaited = f;
         r = task_suspend(task, "future", deadline);
@@ -66,6 +73,6 @@ int co_future_await(struct co_future *f, co_time deadline, int *out_result)
     }
     if (r < 0)
         return r;
-    *out_result = f->result;
+    *out_result = task->result;
     return 0;
 }

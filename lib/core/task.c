@@ -210,7 +210,7 @@ static int woken(struct co_task *task)
         /* What was awaited is over. Cancelled itself, it cancels us; if it made a result of
          * the cancellation, we get that (b028). */
         task->is_passed_on = false;
-        if (r == 0 && task->awaited->result == CO_ECANCELLED)
+        if (r == 0 && task->result == CO_ECANCELLED)
             r = CO_ECANCELLED;
     }
     if (UNLIKELY(task->is_cancelled)) {

@@ -33,6 +33,7 @@ struct co_task {
     co_time since;
     const void *spawn_site; /* code address that spawned it */
     int wake;               /* what task_suspend() returns */
+    int result;             /* of the future that was awaited */
     uint8_t state;          /* enum co_task_state, or TASK_IDLE */
     union {
         struct {

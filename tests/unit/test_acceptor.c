@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -387,6 +388,50 @@ static void test_stop_while_full(void **state)
     close_all(clients, 2);
 }
 
+struct blocker {
+    struct co_handle handle;
+    sem_t is_blocking, may_go;
+};
+
+static void block(struct co_handle *handle)
+{
+    struct blocker *b = CO_CONTAINER_OF(handle, struct blocker, handle);
+
+    sem_post(&b->is_blocking);
+    sem_wait(&b->may_go);
+}
+
+/* One that waits behind another for the workers' answers is stopped, and does not go on. */
+static void test_stop_while_another_is_full(void **state)
+{
+    struct daemon_fixture *f = *state;
+    struct blocker b = { .handle.run = block };
+    struct co_addr x = serve(f, TWO_LISTENERS, 1);
+    struct co_addr y = listen_on(f, 1, "127.0.0.1:0");
+    int clients[4];
+
+    f->s.admission.max_connections = 1;
+    clients[0] = connect_and_decide(f, &x);
+    sem_init(&b.is_blocking, 0, 0);
+    sem_init(&b.may_go, 0, 0);
+    co_loop_post(f->s.workers[0].loop, &b.handle);
+    sem_wait(&b.is_blocking);
+    /* The other asks, and has one more to decide on at once; the first waits for it. */
+    clients[1] = client_connect(&y);
+    clients[2] = client_connect(&y);
+    daemon_until(f, f->s.admission.settling);
+    clients[3] = client_connect(&x);
+    daemon_until(f, !has_backlog(f->s.listeners[0].acceptors[0].fd));
+    daemon_call(f, stop_first, &f->s);
+    assert_int_equal(f->s.listeners[0].acceptors[0].fd, -1);
+    sem_post(&b.may_go);
+    daemon_until(f, n_decided(f) == 4);
+    daemon_sync(f);
+    sem_destroy(&b.is_blocking);
+    sem_destroy(&b.may_go);
+    close_all(clients, 4);
+}
+
 /* A stop closes the socket: nobody can connect any more. */
 static void test_stop_closes_the_socket(void **state)
 {
@@ -501,6 +546,7 @@ int main(void)
         TEST(test_a_lasting_failure_is_told_once),
         TEST(test_no_memory_for_a_connection),
         TEST(test_stop_while_full),
+        TEST(test_stop_while_another_is_full),
         TEST(test_stop_closes_the_socket),
         TEST(test_stop_in_a_pause),
         TEST(test_stop_removes_a_unix_socket),

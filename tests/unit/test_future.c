@@ -229,6 +229,26 @@ static void test_await_cancelled_cancels_the_future(void **state)
     assert_int_equal(other.result, CO_ECANCELLED);
 }
 
+/* The first who wakes may use the future's memory anew: the others have their result. */
+static void test_await_outlives_the_future(void **state)
+{
+    struct fixture *f = *state;
+    struct co_future future;
+    struct waiting cancelled = { .future = &future }, other = cancelled;
+    struct co_task *task;
+
+    co_future_init(&future, f->loop);
+    task = fixture_spawn(f, await_future, &cancelled);
+    fixture_spawn(f, await_future, &other);
+    fixture_run_idle(f);
+    assert_true(co_task_cancel(task));
+    co_future_init(&future, f->loop);
+    fixture_run(f);
+    assert_int_equal(cancelled.r, CO_ECANCELLED);
+    assert_int_equal(other.r, 0);
+    assert_int_equal(other.result, CO_ECANCELLED);
+}
+
 /* Cancelled between the result and its wake-up, a task is told then; the result stays (b033). */
 static void test_await_cancelled_after_the_result(void **state)
 {
@@ -317,6 +337,7 @@ int main(void)
         FUTURE_TEST(test_on_done_taken_back_during_dispatch),
         FUTURE_TEST(test_await_at_its_deadline),
         FUTURE_TEST(test_await_cancelled_cancels_the_future),
+        FUTURE_TEST(test_await_outlives_the_future),
         FUTURE_TEST(test_await_cancelled_after_the_result),
         FUTURE_TEST(test_await_by_a_cancelled_task),
         FUTURE_TEST(test_await_outside_a_task),

@@ -29,7 +29,8 @@ struct co_future {
     bool is_task; /* part of a task; not to be set by others */
 };
 
-/** Makes a pending future on @loop. It must not move while anything awaits it. */
+/** Makes a pending future on @loop. It must not move while anything awaits it;
+ * done, it may go before those have run who waited. */
 CO_API void co_future_init(struct co_future *f, struct co_loop *loop);
 
 /**
