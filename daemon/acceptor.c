@@ -93,7 +93,9 @@ static void hand_over(struct listener *l, int fd, const struct sockaddr_storage 
 /* Asks every worker that has no question out already. A stuck one is asked once. */
 static void ask_workers(struct admission *a)
 {
-    a->settle_round++;
+    /* 0 is none: to a worker with a round of that number a question would go twice. */
+    if (++a->settle_round == 0)
+        a->settle_round = 1;
     a->n_unsettled = 0;
     for (size_t i = 0; i < a->n_workers; i++) {
         struct worker *worker = &a->workers[i];

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -432,6 +433,22 @@ static void test_stop_while_another_is_full(void **state)
     close_all(clients, 4);
 }
 
+/* The number that says that no question is out is none of a question. */
+static void test_settle_round_goes_round(void **state)
+{
+    struct daemon_fixture *f = *state;
+    struct co_addr addr = serve(f, DAEMON_INI, 1);
+    int clients[2];
+
+    f->s.admission.max_connections = 1;
+    f->s.admission.settle_round = UINT_MAX;
+    clients[0] = connect_and_decide(f, &addr);
+    clients[1] = connect_and_decide(f, &addr);
+    assert_int_equal(f->s.admission.n_refused, 1);
+    assert_int_equal(f->s.admission.settle_round, 1);
+    close_all(clients, 2);
+}
+
 /* A stop closes the socket: nobody can connect any more. */
 static void test_stop_closes_the_socket(void **state)
 {
@@ -547,6 +564,7 @@ int main(void)
         TEST(test_no_memory_for_a_connection),
         TEST(test_stop_while_full),
         TEST(test_stop_while_another_is_full),
+        TEST(test_settle_round_goes_round),
         TEST(test_stop_closes_the_socket),
         TEST(test_stop_in_a_pause),
         TEST(test_stop_removes_a_unix_socket),
