@@ -190,6 +190,12 @@ static bool has_unseen_input(const struct conn *conn)
     return recv(co_stream_fd(conn->pub.stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+static void end_waiting(struct conn *conn)
+{
+    co_stream_cancel_on_input(conn->pub.stream);
+    close_stream(conn);
+}
+
 void conn_drain(struct conn *conn)
 {
     if (conn->state != CONN_WAITING)
@@ -197,8 +203,7 @@ void conn_drain(struct conn *conn)
     /* Its event is on the way: it is served, and serve_main() ends it then. */
     if (has_unseen_input(conn))
         return;
-    co_stream_cancel_on_input(conn->pub.stream);
-    close_stream(conn);
+    end_waiting(conn);
 }
 
 void conn_cut(struct conn *conn)
@@ -207,6 +212,8 @@ void conn_cut(struct conn *conn)
         co_task_cancel(conn->task);
     else if (conn->state == CONN_CLOSING)
         co_stream_abort(conn->pub.stream);
+    else
+        end_waiting(conn); /* the drain has left it its input, whose event did not come */
 }
 
 void conn_move_service(struct conn *conn, struct service *service)

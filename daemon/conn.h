@@ -58,7 +58,7 @@ void conn_adopt(struct co_handle *message);
  * end by themselves once the worker drains. */
 void conn_drain(struct conn *conn);
 
-/* Ends a connection for good: its task is cancelled, or its last output dropped. */
+/* Ends a connection for good: its task is cancelled, or its last input and output dropped. */
 void conn_cut(struct conn *conn);
 
 /* Serves a waiting connection by @service from now on. The hold is the caller's to count. */

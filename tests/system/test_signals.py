@@ -2,8 +2,10 @@
 """Signals: the ways to stop, and reloading."""
 
 import signal
+import socket
 import threading
 import time
+from pathlib import Path
 
 from harness import (SANITIZER, Case, ask, gather, is_over, is_silent, listener, main,
                      receive, receive_all, seeded, server, settle, until)
@@ -55,6 +57,24 @@ class Stop(Case):
         for peer in peers:
             self.assertEqual(receive_all(peer), b"probe\n")
             peer.close()
+        daemon.wait(0)
+
+    def test_drain_timeout_cuts_who_waits_with_unread_bytes(self):
+        """Urgent data hides what lies behind it until the next edge: such a client waits with
+        input, and no event is on the way. It cannot keep the daemon from a good end."""
+        daemon = self.serve("echo", "drain_timeout = 200ms")
+        peer = self.connect(daemon)
+        peer.sendall(b"0")
+        self.assertEqual(receive(peer, 1), b"0")
+        daemon.send(signal.SIGSTOP)
+        stat = Path(f"/proc/{daemon.pid}/stat")
+        until(lambda: ") T " in stat.read_text(), "the daemon stands still")
+        peer.sendall(b"a")
+        peer.send(b"!", socket.MSG_OOB)
+        peer.sendall(b"b")
+        daemon.send(signal.SIGCONT)
+        self.assertEqual(receive(peer, 1), b"a")
+        daemon.send(signal.SIGTERM)
         daemon.wait(0)
 
     def test_drain_timeout_cuts_who_heeds_it(self):
