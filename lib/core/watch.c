@@ -67,9 +67,12 @@ int co_watch_await(struct co_watch *watch, int events, co_time deadline)
     if (!task)
         return CO_ENOTASK;
     loop_check_owner(watch->watch.loop);
+    r = task_spend(watch->watch.loop);
+    if (r < 0)
+        return r;
+    /* Not before: to spend may be to let another take the place. */
     if (watch->task)
         return -EBUSY;
-    r = task_spend(watch->watch.loop);
     watch->task = task;
     watch->awaited = events;
     while (r == 0 && !(watch->ready & events))

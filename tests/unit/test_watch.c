@@ -14,6 +14,7 @@
 
 struct waiting {
     struct co_watch *watch;
+    struct co_loop *watch_loop; /* of await_events_late() */
     int events;
     co_time deadline; /* 0: CO_NEVER */
     int r;
@@ -151,6 +152,36 @@ static void test_new_refusals(void **state)
     close(fd);
 }
 
+/* Waits with a used up budget, so that another comes first. */
+static int await_events_late(void *arg)
+{
+    struct waiting *w = arg;
+
+    w->watch_loop->budget = 1;
+    return await_events(w);
+}
+
+/* Who had to let others run first finds the place taken, and wakes nobody of them up. */
+static void test_await_by_two_after_a_yield(void **state)
+{
+    struct fixture *f = *state;
+    struct waiting first = { .events = CO_READ }, late;
+    int fd = open_watch(f, CO_READ, &first.watch);
+
+    late = first;
+    late.watch_loop = f->loop;
+    fixture_spawn(f, await_events_late, &late);
+    fixture_spawn(f, await_events, &first);
+    fixture_run_idle(f);
+    assert_int_equal(late.n_done, 1);
+    assert_int_equal(late.r, -EBUSY);
+    peer_send(&f->peer, "x");
+    fixture_run(f);
+    assert_int_equal(first.r, CO_READ);
+    co_watch_free(first.watch);
+    close(fd);
+}
+
 static void free_awaited(void *arg)
 {
     struct fixture *f = arg;
@@ -184,6 +215,7 @@ int main(void)
         WATCH_TEST(test_await_readable_at_the_end),
         WATCH_TEST(test_await_ends_otherwise),
         WATCH_TEST(test_new_refusals),
+        WATCH_TEST(test_await_by_two_after_a_yield),
         WATCH_TEST(test_free_while_awaited_is_caught),
     };
 
