@@ -216,19 +216,29 @@ COLD void co_stream_fail(struct co_stream *s, int error)
 
 /* ---- time limits ---- */
 
-/* When the limit that holds in the present state runs out. */
-static co_time limit_due(const struct co_stream *s)
+/* When the limit of waiting output runs out. */
+static co_time output_due(const struct co_stream *s)
 {
-    const struct co_stream_limits *limits = s->limits;
+    return s->out ? after(s->out->progress, s->limits->write_timeout) : CO_NEVER;
+}
 
-    if (s->out)
-        return after(s->out->progress, limits->write_timeout);
+/* When the limit of awaited input runs out. */
+static co_time input_due(const struct co_stream *s)
+{
     if (!s->reader && !s->on_input) /* the owner is at work: no limit of ours */
         return CO_NEVER;
     if (s->in && block_filled(s->in) > 0)
         return after(s->in->since > s->since ? s->in->since : s->since,
-                     limits->read_timeout);
-    return after(s->since, limits->idle_timeout);
+                     s->limits->read_timeout);
+    return after(s->since, s->limits->idle_timeout);
+}
+
+/* When the first limit that holds in the present state runs out. */
+static co_time limit_due(const struct co_stream *s)
+{
+    co_time output = output_due(s), input = input_due(s);
+
+    return output < input ? output : input;
 }
 
 /* The shortest of all limits, counted from now. */
@@ -261,7 +271,8 @@ static void on_limit(struct co_timer *timer)
         return;
     }
     due = limit_due(s);
-    if (due <= now && !s->out && !s->on_input && transport_may_read(&s->transport)) {
+    if (due <= now && output_due(s) > now && !s->on_input &&
+        transport_may_read(&s->transport)) {
         /* Bytes of this very iteration have woken the reader: look again after it. */
         CO_CHECK(co_timer_start(stream_loop(s), timer, now) == 0);
         return;

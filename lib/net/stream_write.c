@@ -10,8 +10,13 @@ enum { IOV_AT_ONCE = 16 };
 static void sent(struct co_stream *s, size_t n)
 {
     /* After its close nobody asks, and the field has another use. */
-    if (s->state == STREAM_OPEN)
-        s->bytes_out += n;
+    if (s->state != STREAM_OPEN)
+        return;
+    s->bytes_out += n;
+    /* Who awaits input is not idle now. A message that is coming keeps its time. */
+    if (UNLIKELY(s->reader || s->on_input) && n > 0 &&
+        !(s->in && block_filled(s->in) > 0))
+        s->since = stream_loop(s)->now;
 }
 
 static void wake_waiters(struct outq *q)

@@ -613,6 +613,64 @@ static void test_write_timeout_counts_from_the_last_progress(void **state)
     assert_int_equal(co_stream_pending(f->stream), 0);
 }
 
+/* Who awaits input, while another task sends, is not idle. */
+static void test_idle_timeout_counts_bytes_sent(void **state)
+{
+    static const struct co_stream_limits limits = { .idle_timeout = 10 * CO_SECOND };
+    struct fixture *f = *state;
+
+    fixture_open_stream(f, &limits);
+    fixture_spawn(f, read_line, f);
+    for (int i = 0; i < 5; i++) {
+        fixture_pass_ms(f, 9000);
+        assert_int_equal(co_stream_write(f->stream, "tick", 4), 0);
+    }
+    fixture_pass_ms(f, 9999);
+    assert_int_equal(co_stream_error(f->stream), 0);
+    fixture_pass_ms(f, 1);
+    assert_int_equal(co_stream_error(f->stream), -ETIMEDOUT);
+    fixture_run(f);
+}
+
+/* Without a write_timeout, output that nobody takes does not keep an idle stream. */
+static void test_idle_timeout_of_a_peer_that_takes_nothing(void **state)
+{
+    static const struct co_stream_limits limits = { .idle_timeout = 10 * CO_SECOND };
+    struct fixture *f = *state;
+
+    fixture_open_stream(f, &limits);
+    assert_int_equal(co_stream_write(f->stream, much, MUCH), 0);
+    fixture_pass_ms(f, 60000);
+    assert_int_equal(co_stream_error(f->stream), 0); /* no input is awaited */
+    fixture_spawn(f, read_line, f);
+    fixture_pass_ms(f, 9000);
+    assert_true(peer_drain(&f->peer) > 0);
+    fixture_pass_ms(f, 9999);
+    assert_int_equal(co_stream_error(f->stream), 0);
+    fixture_pass_ms(f, 1);
+    assert_int_equal(co_stream_error(f->stream), -ETIMEDOUT);
+    fixture_run(f);
+}
+
+/* A message that does not come whole ends also while output waits and moves. */
+static void test_read_timeout_while_output_waits(void **state)
+{
+    static const struct co_stream_limits limits = { .read_timeout = 10 * CO_SECOND,
+                                                    .write_timeout = 60 * CO_SECOND };
+    struct fixture *f = *state;
+
+    fixture_open_stream(f, &limits);
+    assert_int_equal(co_stream_write(f->stream, much, MUCH), 0);
+    fixture_spawn(f, read_line, f);
+    peer_send(&f->peer, "half ");
+    fixture_pass_ms(f, 9999);
+    assert_true(co_stream_pending(f->stream) > 0);
+    assert_int_equal(co_stream_error(f->stream), 0);
+    fixture_pass_ms(f, 1);
+    assert_int_equal(co_stream_error(f->stream), -ETIMEDOUT);
+    fixture_run(f);
+}
+
 /* Bytes that come in the very moment in which a limit runs out are read. */
 static void test_limits_lose_against_bytes_of_the_same_moment(void **state)
 {
@@ -713,6 +771,9 @@ int main(void)
         STREAM_TEST(test_read_timeout_ends_a_drip),
         STREAM_TEST(test_read_timeout_starts_anew_for_each_message),
         STREAM_TEST(test_write_timeout_counts_from_the_last_progress),
+        STREAM_TEST(test_idle_timeout_counts_bytes_sent),
+        STREAM_TEST(test_idle_timeout_of_a_peer_that_takes_nothing),
+        STREAM_TEST(test_read_timeout_while_output_waits),
         STREAM_TEST(test_limits_lose_against_bytes_of_the_same_moment),
         STREAM_TEST(test_set_limits_replaces_them),
         STREAM_TEST(test_limits_cost_nothing_while_bytes_flow),

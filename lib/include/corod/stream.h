@@ -247,7 +247,9 @@ CO_API int co_stream_error(const struct co_stream *s);
 struct co_stream_stats {
     uint64_t bytes_in;
     uint64_t bytes_out;
-    co_time since; /* when the last read, or the present wait for input, began */
+    co_time
+        since; /* when the last read or the present wait for input began, or bytes went out
+                      during it */
 };
 
 /** A copy of the stream's counters. */
