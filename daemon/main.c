@@ -1,6 +1,7 @@
 /*
  * corod: the command line.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -169,11 +170,24 @@ static int run(const struct command *command)
     return serve(&source, config);
 }
 
+/* A socket of ours that got the number of a closed stderr would be sent the log. */
+static bool have_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        /* The lowest that is free, which is this one. */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct command command = { .path = COROD_CONFIG_FILE };
     int status;
 
+    if (!have_standard_descriptors())
+        return EXIT_FAILURE;
     command.sets = calloc((size_t)argc, sizeof(char *));
     if (!command.sets) {
         fprintf(stderr, "corod: out of memory\n");

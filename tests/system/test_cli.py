@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from harness import (BUILD, COROD, SECONDS, Case, Daemon, corod, environment, listener, main,
-                     receive, server)
+                     receive, server, until)
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = listener("echo")
@@ -235,6 +235,17 @@ class Addresses(File):
         for what in ("listener a: .*in use", "listener b: .*no interface of this machine",
                      "listener c: .*No such file"):
             self.assertRegex(said, what)
+
+    def test_started_without_standard_descriptors(self):
+        """No descriptor of the daemon's own is taken for stderr, and written to."""
+        config = self.file(listener("echo", address=f"unix:{self.folder}/closed.sock"))
+        process = subprocess.Popen(["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', COROD, config],
+                                   env=environment())
+        until(Path(f"{self.folder}/closed.sock").exists, "it listens")
+        files = {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)}
+        process.terminate()
+        self.assertEqual(process.wait(SECONDS), 0)
+        self.assertEqual(files, {"/dev/null"})
 
     def test_no_right_to_a_low_port(self):
         """An unprivileged user is told which capability is missing."""
