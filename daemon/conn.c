@@ -216,6 +216,12 @@ void conn_cut(struct conn *conn)
         end_waiting(conn); /* the drain has left it its input, whose event did not come */
 }
 
+void conn_fail(struct conn *conn)
+{
+    if (conn->state == CONN_RUNNING)
+        co_stream_fail(conn->pub.stream, CO_ECANCELLED);
+}
+
 void conn_move_service(struct conn *conn, struct service *service)
 {
     conn->pub.service = &service->pub;

@@ -61,6 +61,9 @@ void conn_drain(struct conn *conn);
 /* Ends a connection for good: its task is cancelled, or its last input and output dropped. */
 void conn_cut(struct conn *conn);
 
+/* For one that has been cut and goes on awaiting its peer: its stream fails. */
+void conn_fail(struct conn *conn);
+
 /* Serves a waiting connection by @service from now on. The hold is the caller's to count. */
 void conn_move_service(struct conn *conn, struct service *service);
 

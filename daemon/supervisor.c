@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -17,7 +18,8 @@
 #include "notify.h"
 #include "supervisor.h"
 
-static const co_time cut_grace = 2 * CO_SECOND;
+static const co_time cut_grace =
+    CO_SECOND; /* twice: to heed the cut, and to see failure */
 
 /* ---- listeners ---- */
 
@@ -310,6 +312,11 @@ static void await_drained(struct supervisor *s)
         post_to_workers(s, offsetof(struct worker, cut));
         (void)!co_future_await(&s->empty, co_after_ms(cut_grace / CO_MSEC), &result);
     }
+    if (a->n_conns > 0) {
+        /* Those that say good-bye to a peer that does not listen. */
+        post_to_workers(s, offsetof(struct worker, fail));
+        (void)!co_future_await(&s->empty, co_after_ms(cut_grace / CO_MSEC), &result);
+    }
     logger_write(s->log, CO_LOG_NOTICE, NULL,
                  "drained: %llu connections ended by themselves, %llu were cut",
                  (unsigned long long)(before - left), (unsigned long long)left);
@@ -355,6 +362,8 @@ static int start_generation(struct supervisor *s, struct config *config)
     if (r < 0) {
         logger_write(s->log, CO_LOG_ERROR, NULL, "%s", err);
         config_free(config);
+        if (r != -ENOMEM)
+            s->exit_status = EX_CONFIG; /* the plugin does not like its section */
         return r;
     }
     s->generation->number = ++s->n_generations;
@@ -429,7 +438,8 @@ static int supervisor_main(void *arg)
     if (r < 0) {
         logger_write(s->log, CO_LOG_ERROR, NULL, "cannot start: %s", co_strerror(r));
         (void)notify_error(r);
-        s->exit_status = EXIT_FAILURE;
+        if (s->exit_status == EXIT_SUCCESS)
+            s->exit_status = EXIT_FAILURE;
     } else {
         logger_write(s->log, CO_LOG_NOTICE, NULL, "corod %s: %zu workers, ready",
                      COROD_VERSION, s->n_workers);

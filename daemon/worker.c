@@ -122,6 +122,11 @@ static void on_cut(struct co_handle *handle)
     for_each_conn(worker, conn_cut);
 }
 
+static void on_fail(struct co_handle *handle)
+{
+    for_each_conn(CO_CONTAINER_OF(handle, struct worker, fail), conn_fail);
+}
+
 static void on_stop(struct co_handle *handle)
 {
     co_loop_stop(CO_CONTAINER_OF(handle, struct worker, stop)->loop);
@@ -188,6 +193,7 @@ int worker_start(struct worker *worker, const struct worker_setup *setup, unsign
         .settled.run = setup->on_settled,
         .drain.run = on_drain,
         .cut.run = on_cut,
+        .fail.run = on_fail,
         .stop.run = on_stop,
     };
     worker->conns.next = worker->conns.prev = &worker->conns;

@@ -47,6 +47,7 @@ struct worker {
     bool is_silent; /* the supervisor's: it does not answer, and gets no connections */
     struct co_handle drain;
     struct co_handle cut;
+    struct co_handle fail; /* after cut */
     struct co_handle stop;
 };
 

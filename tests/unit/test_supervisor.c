@@ -217,7 +217,7 @@ static void test_start_with_a_plugin_that_fails(void **state)
     child_daemon_start(d, LISTENER("") PROBE "fail = yes\n");
     line_await(&d->lines, "[protocol:p] plugin probe: told to fail");
     line_await(&d->lines, "cannot start: Invalid argument");
-    assert_int_equal(child_daemon_wait(d), 1);
+    assert_int_equal(child_daemon_wait(d), 78);
 }
 
 /* More connections than descriptors are told of, and served as far as they go. */

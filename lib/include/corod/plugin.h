@@ -35,12 +35,13 @@ CO_BEGIN_DECLS
 /** Raised when a plugin built before cannot work any more. The loader compares it. */
 #define CO_PLUGIN_ABI 1u
 
-/** What serve() says at its end. */
+/**
+ * What serve() says at its end. With input left a connection that parks is served again at
+ * once; if that reads none of it, it is an error of the plugin and ends the connection.
+ */
 enum co_next {
     CO_CLOSE = 0, /* flush what is written, then close the connection */
-    CO_PARK = 1,  /* call serve() again when there is input; no stack is held till then. With
-                     input left it is called at once; if it then reads none, that is an
-                     error of the plugin and ends the connection */
+    CO_PARK = 1,  /* call serve() again when there is input; no stack is held till then */
 };
 
 /** When serve() is called first. */
@@ -94,7 +95,7 @@ struct co_plugin {
 
     /**
      * Makes an instance from one config section. Also called by `corod --check`, so it
-     * must not bind, connect or write; it may read files.
+     * must not bind, connect or write; it may read files. Runs on a stack of 256 KiB.
      *
      * @options       the struct that `options` describes, NULL when there is none; lives
      *                as long as the instance
@@ -111,11 +112,15 @@ struct co_plugin {
     /**
      * Serves a connection, in a task of its own: straight-line code that awaits the
      * stream. Required. An await that fails means that the connection is over, or that
-     * the daemon wants to drain: return CO_CLOSE then.
+     * the daemon wants to drain: return CO_CLOSE then. Tasks that it spawns end before it
+     * returns: the plugin may be unloaded once no connection is served by it.
      */
     enum co_next (*serve)(struct co_conn *conn);
 
-    /** The connection is over: free what `data` holds. In a callback, so nothing awaits. */
+    /**
+     * The connection is over, its stream is gone and conn->stream is NULL: free what `data`
+     * holds. Called if serve() was. In a callback, so nothing awaits.
+     */
     void (*closed)(struct co_conn *conn);
 };
 

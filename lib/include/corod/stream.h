@@ -87,6 +87,7 @@ CO_API void co_stream_set_limits(struct co_stream *s,
  *   CO_ECANCELLED   task cancelled; nothing consumed
  *   -EBUSY          another task reads this stream
  *   CO_ENOTASK      it would suspend, outside a task
+ *   -ENOMEM         no memory for a buffer or a timer; nothing consumed, may be retried
  *   -errno          the stream failed
  *
  * Suspends: when nothing is there.
