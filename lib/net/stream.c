@@ -294,6 +294,8 @@ void co_stream_set_limits(struct co_stream *s, const struct co_stream_limits *li
 
     loop_check_owner(stream_loop(s));
     s->limits = limits ? limits : &none;
+    if (s->error < 0) /* the timer, if it runs, is on its way to a callback */
+        return;
     at = shortest_limit(s, stream_loop(s)->now);
     /* What has been waited for so far counts: new limits do not put the end off. */
     if (limit_due(s) < at)

@@ -719,6 +719,20 @@ static void test_set_limits_replaces_them(void **state)
     fixture_run(f);
 }
 
+/* New limits do not take from a parked stream the news of its failure. */
+static void test_set_limits_of_a_failed_stream_keeps_its_callback(void **state)
+{
+    struct fixture *f = *state;
+    int n_input = 0;
+
+    fixture_open_stream(f, NULL);
+    assert_true(co_stream_on_input(f->stream, count_input, &n_input));
+    co_stream_fail(f->stream, -EIO);
+    co_stream_set_limits(f->stream, NULL);
+    fixture_run_idle(f);
+    assert_int_equal(n_input, 1);
+}
+
 /* A busy stream moves no timer: the limit is looked at once a period. */
 static void test_limits_cost_nothing_while_bytes_flow(void **state)
 {
@@ -776,6 +790,7 @@ int main(void)
         STREAM_TEST(test_read_timeout_while_output_waits),
         STREAM_TEST(test_limits_lose_against_bytes_of_the_same_moment),
         STREAM_TEST(test_set_limits_replaces_them),
+        STREAM_TEST(test_set_limits_of_a_failed_stream_keeps_its_callback),
         STREAM_TEST(test_limits_cost_nothing_while_bytes_flow),
     };
 
