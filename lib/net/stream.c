@@ -106,9 +106,11 @@ COLD static void linger(struct co_stream *s)
     int rounds = 32;
     ssize_t n;
 
-    do
+    do {
+        /* A reset may lie behind the last bytes, and has no edge of its own. */
+        transport_prove(&s->transport);
         n = transport_read(&s->transport, rubbish, sizeof(rubbish));
-    while (n > 0 && --rounds > 0);
+    } while (n > 0 && --rounds > 0);
     if (n <= 0 && n != -EAGAIN)
         finish(s, 0);
     else /* cannot fail: it is started */

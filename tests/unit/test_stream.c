@@ -290,6 +290,23 @@ static void test_close_lingers_through_a_flood(void **state)
     assert_ended(&e, 0);
 }
 
+/* A reset that came behind a flood ends the lingering once the flood is dropped. */
+static void test_close_lingers_until_a_reset_behind_a_flood(void **state)
+{
+    static const struct co_stream_limits limits = { .linger_timeout = 10 * CO_SECOND };
+    struct fixture *f = *state;
+    struct ending e = { .n = 0 };
+
+    fixture_open_stream(f, &limits);
+    assert_int_equal(co_stream_write(f->stream, "not read", 8), 0);
+    peer_send_bytes(&f->peer, much, 65537);
+    peer_close(&f->peer);
+    fixture_run_idle(f);
+    close_stream(f, &e);
+    fixture_run_idle(f);
+    assert_ended(&e, 0);
+}
+
 /* When the peer does not end in time, the stream does. */
 static void test_close_lingers_no_longer_than_told(void **state)
 {
@@ -769,6 +786,7 @@ int main(void)
         STREAM_TEST(test_close_of_a_failed_stream),
         STREAM_TEST(test_close_lingers_until_the_peer_closes),
         STREAM_TEST(test_close_lingers_through_a_flood),
+        STREAM_TEST(test_close_lingers_until_a_reset_behind_a_flood),
         STREAM_TEST(test_close_lingers_no_longer_than_told),
         STREAM_TEST(test_close_flushes_and_does_not_linger),
         STREAM_TEST(test_close_after_the_peers_end_does_not_linger),
