@@ -129,13 +129,20 @@ COLD static int await_more(struct co_stream *s, size_t want, co_time deadline)
     return r;
 }
 
+/* The first act of every read: nothing is touched for one that another task keeps out. */
 HOT_INLINE int read_begin(struct co_stream *s)
 {
     struct co_loop *loop = stream_loop(s);
+    int r;
 
     loop_check_owner(loop);
+    r = task_spend(loop);
+    if (UNLIKELY(r < 0))
+        return r;
+    if (UNLIKELY(s->reader != NULL) && !s->on_input)
+        return s->error < 0 ? s->error : -EBUSY;
     s->since = loop->now;
-    return task_spend(loop);
+    return 0;
 }
 
 /* Hands out and consumes @n bytes that are there. */

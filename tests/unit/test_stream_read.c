@@ -563,6 +563,31 @@ static void test_await_some_refuses_a_second_reader(void **state)
     assert_bytes_equal(first.bytes, "mine\n");
 }
 
+/* So it is when the first holds bytes and awaits more; they are not given away. */
+static void test_reads_refuse_a_second_reader_beside_held_bytes(void **state)
+{
+    static const int hows[] = { SOME, EXACTLY, LINE };
+    struct fixture *f = *state;
+    struct reading first = { .how = LINE, .n = 10 };
+
+    fixture_open_stream(f, NULL);
+    first.s = f->stream;
+    fixture_spawn(f, read_once, &first);
+    fixture_run_idle(f);
+    peer_send(&f->peer, "mi");
+    fixture_run_idle(f);
+    for (size_t i = 0; i < N_ELEMENTS(hows); i++) {
+        struct reading second = { .s = f->stream, .how = hows[i], .n = 1 };
+
+        fixture_spawn(f, read_once, &second);
+        fixture_run_idle(f);
+        assert_int_equal(second.r, -EBUSY);
+    }
+    peer_send(&f->peer, "ne\n");
+    fixture_run(f);
+    assert_bytes_equal(first.bytes, "mine");
+}
+
 static void count_input(struct co_stream *s, void *arg)
 {
     (void)s;
@@ -1141,6 +1166,7 @@ int main(void)
         STREAM_TEST(test_await_line_bytes_last_until_the_next_read),
         STREAM_TEST(test_await_some_holds_no_block_while_it_waits),
         STREAM_TEST(test_await_some_refuses_a_second_reader),
+        STREAM_TEST(test_reads_refuse_a_second_reader_beside_held_bytes),
         STREAM_TEST(test_await_some_refuses_a_parked_stream),
         STREAM_TEST(test_await_some_outside_a_task),
         STREAM_TEST(test_await_line_at_its_deadline_consumes_nothing),
