@@ -736,6 +736,23 @@ static void test_set_limits_replaces_them(void **state)
     fixture_run(f);
 }
 
+/* Output while input is awaited is no silence, also when the socket takes it at once. */
+static void test_idle_timeout_counts_output(void **state)
+{
+    static const struct co_stream_limits limits = { .idle_timeout = 10 * CO_SECOND };
+    struct fixture *f = *state;
+    int n_input = 0;
+
+    fixture_open_stream(f, &limits);
+    assert_true(co_stream_on_input(f->stream, count_input, &n_input));
+    fixture_pass_ms(f, 6000);
+    assert_int_equal(co_stream_write(f->stream, "x", 1), 0);
+    fixture_pass_ms(f, 9999);
+    assert_int_equal(co_stream_error(f->stream), 0);
+    fixture_pass_ms(f, 1);
+    assert_int_equal(co_stream_error(f->stream), -ETIMEDOUT);
+}
+
 /* New limits do not take from a parked stream the news of its failure. */
 static void test_set_limits_of_a_failed_stream_keeps_its_callback(void **state)
 {
@@ -799,6 +816,7 @@ int main(void)
         STREAM_TEST(test_abort_under_a_waiting_task_is_caught),
         STREAM_TEST(test_idle_timeout_counts_silence),
         STREAM_TEST(test_idle_timeout_of_a_parked_stream),
+        STREAM_TEST(test_idle_timeout_counts_output),
         STREAM_TEST(test_idle_timeout_spares_a_busy_owner),
         STREAM_TEST(test_read_timeout_ends_a_drip),
         STREAM_TEST(test_read_timeout_starts_anew_for_each_message),
