@@ -298,6 +298,7 @@ void co_stream_set_limits(struct co_stream *s, const struct co_stream_limits *li
     s->limits = limits ? limits : &none;
     if (s->error < 0) /* the timer, if it runs, is on its way to a callback */
         return;
+    stream_limits_changed(s);
     at = shortest_limit(s, stream_loop(s)->now);
     /* What has been waited for so far counts: new limits do not put the end off. */
     if (limit_due(s) < at)

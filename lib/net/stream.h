@@ -107,6 +107,9 @@ static inline void stream_drop_empty_input(struct co_stream *s)
  */
 int stream_flush(struct co_stream *s);
 
+/* stream_write.c: has who waits for output look at the low-water mark again. */
+void stream_limits_changed(struct co_stream *s);
+
 /* stream_write.c: drops buffered output and wakes who waits for it. */
 void stream_drop_output(struct co_stream *s);
 

@@ -25,6 +25,12 @@ static void wake_waiters(struct outq *q)
         task_wake(CO_CONTAINER_OF(q->waiters.next, struct co_task, handle.link), 0);
 }
 
+void stream_limits_changed(struct co_stream *s)
+{
+    if (s->out)
+        wake_waiters(s->out);
+}
+
 void stream_drop_output(struct co_stream *s)
 {
     struct outq *q = s->out;
@@ -150,15 +156,15 @@ int co_stream_writev(struct co_stream *s, const struct iovec *iov, int count)
     return r;
 }
 
-/* Suspends until no more than @mark bytes are queued. */
-static int await_below(struct co_stream *s, size_t mark, co_time deadline)
+/* Suspends until no more than the low-water mark is queued, or nothing for @is_flush. */
+static int await_below(struct co_stream *s, bool is_flush, co_time deadline)
 {
     struct co_task *task = co_task_current();
     int r = 0;
 
     if (!task)
         return CO_ENOTASK;
-    while (r == 0 && s->out && s->out->size > mark) {
+    while (r == 0 && s->out && s->out->size > (is_flush ? 0 : stream_low_water(s))) {
         list_add_tail(&s->out->waiters, &task->handle.link);
         r = task_suspend(task, "stream drain", deadline);
     }
@@ -169,7 +175,7 @@ int co_stream_await_drain(struct co_stream *s, co_time deadline)
 {
     loop_check_owner(stream_loop(s));
     if (UNLIKELY(s->out != NULL) && s->out->size > stream_high_water(s))
-        return await_below(s, stream_low_water(s), deadline);
+        return await_below(s, false, deadline);
     return s->error;
 }
 
@@ -177,7 +183,7 @@ int co_stream_await_flush(struct co_stream *s, co_time deadline)
 {
     loop_check_owner(stream_loop(s));
     if (s->out)
-        return await_below(s, 0, deadline);
+        return await_below(s, true, deadline);
     return s->error;
 }
 

@@ -394,6 +394,25 @@ static void test_await_drain_wakes_all_at_the_low_mark(void **state)
     assert_int_equal(d[3].pending, 0);
 }
 
+/* A low-water mark that is raised above what is queued ends the wait. */
+static void test_set_limits_wakes_who_drains(void **state)
+{
+    static const struct co_stream_limits high = { .low_water = UINT32_MAX };
+    struct fixture *f = *state;
+    struct draining d = { .r = 1 };
+
+    fixture_open_stream(f, &marks);
+    fill(f);
+    d.s = f->stream;
+    fixture_spawn(f, drain_once, &d);
+    fixture_run_idle(f);
+    assert_int_equal(d.n_done, 0);
+    co_stream_set_limits(f->stream, &high);
+    fixture_run_idle(f);
+    assert_int_equal(d.n_done, 1);
+    assert_int_equal(d.r, 0);
+}
+
 /* The low-water mark itself is low enough, one byte more is not (b082). */
 static void test_await_drain_ends_at_the_low_mark(void **state)
 {
@@ -636,6 +655,7 @@ int main(void)
         STREAM_TEST(test_writev_of_many_entries),
         STREAM_TEST(test_await_drain_below_the_mark),
         STREAM_TEST(test_await_drain_wakes_all_at_the_low_mark),
+        STREAM_TEST(test_set_limits_wakes_who_drains),
         STREAM_TEST(test_await_drain_ends_at_the_low_mark),
         STREAM_TEST(test_await_flush_waits_for_the_last_byte),
         STREAM_TEST(test_await_drain_deadline_and_cancel_lose_nothing),

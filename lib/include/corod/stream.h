@@ -67,7 +67,10 @@ CO_API CO_MUST_CHECK int co_stream_open(struct co_loop *loop, int fd,
                                         const struct co_stream_limits *limits,
                                         struct co_stream **out_stream);
 
-/** Replaces the limits; they hold from the next call on. NULL as in co_stream_open(). */
+/**
+ * Replaces the limits; they hold from the next call on, times and the low-water mark also for
+ * who waits already. NULL as in co_stream_open().
+ */
 CO_API void co_stream_set_limits(struct co_stream *s,
                                  const struct co_stream_limits *limits);
 
