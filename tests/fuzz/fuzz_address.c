@@ -20,8 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = '\0';
     if (co_addr_parse(text, &addr) == 0) {
         co_addr_format(&addr.sa, addr.len, written, sizeof(written));
-        if (co_addr_parse(written, &again) < 0 || !co_addr_equal(&addr, &again))
-            abort();
+        REQUIRE(co_addr_parse(written, &again) == 0);
+        REQUIRE(co_addr_equal(&addr, &again));
     }
     free(text);
     return 0;

@@ -14,14 +14,6 @@
 
 #define SET_MARK 0x1e
 
-#define REQUIRE(condition)                                     \
-    do {                                                       \
-        if (!(condition)) {                                    \
-            (void)fprintf(stderr, "not so: %s\n", #condition); \
-            abort();                                           \
-        }                                                      \
-    } while (0)
-
 /* Loads text[len], with one --set unless that is NULL. */
 static int load(char *text, size_t len, const char *set, struct config **out_config)
 {

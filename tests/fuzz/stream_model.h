@@ -5,19 +5,10 @@
 #ifndef COROD_STREAM_MODEL_H
 #define COROD_STREAM_MODEL_H
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <corod/stream.h>
 #include <corod/task.h>
 
-#define REQUIRE(condition)                                     \
-    do {                                                       \
-        if (!(condition)) {                                    \
-            (void)fprintf(stderr, "not so: %s\n", #condition); \
-            abort();                                           \
-        }                                                      \
-    } while (0)
+#include "fuzz.h"
 
 enum {
     SENT_MAX = 1 << 18,    /* bytes by the peer */
