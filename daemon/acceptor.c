@@ -265,18 +265,23 @@ int acceptor_start(struct co_loop *loop, struct acceptor *acceptor)
     return co_task_spawn(loop, &attr, acceptor_main, acceptor, &acceptor->task);
 }
 
-void acceptor_await_stop(struct acceptor *acceptor)
+void await_end_of_task(struct co_task **task)
 {
     int result;
 
-    if (acceptor->task) {
-        co_task_cancel(acceptor->task);
-        /* Nobody cancels the supervisor's task, and there is no deadline. */
-        while (co_task_await(acceptor->task, CO_NEVER, &result) < 0)
-            ;
-        co_task_free(acceptor->task);
-        acceptor->task = NULL;
-    }
+    if (!*task)
+        return;
+    co_task_cancel(*task);
+    /* Nobody cancels the supervisor's task, and there is no deadline. */
+    while (co_task_await(*task, CO_NEVER, &result) < 0)
+        ;
+    co_task_free(*task);
+    *task = NULL;
+}
+
+void acceptor_await_stop(struct acceptor *acceptor)
+{
+    await_end_of_task(&acceptor->task);
     co_watch_free(acceptor->watch);
     acceptor->watch = NULL;
     if (acceptor->fd < 0)

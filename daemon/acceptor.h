@@ -64,6 +64,10 @@ struct admission {
 /* Starts accepting on a socket. Returns 0, -ENOMEM or -errno. */
 CO_MUST_CHECK int acceptor_start(struct co_loop *loop, struct acceptor *acceptor);
 
+/* Cancels a task of the supervisor's, waits for its end and frees it. *task may be NULL, and
+ * is afterwards. Suspends: yes. */
+void await_end_of_task(struct co_task **task);
+
 /* Ends it and closes the socket. Suspends: until the task has ended. A half-started one is
  * fine. */
 void acceptor_await_stop(struct acceptor *acceptor);

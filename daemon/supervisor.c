@@ -195,12 +195,21 @@ static int start_workers(struct supervisor *s, const struct config_server *serve
     return r;
 }
 
-static void stop_workers(struct supervisor *s)
+/* Gives an order, a handle at this offset in struct worker, to each that runs. */
+static void post_to_workers(struct supervisor *s, size_t offset)
 {
     for (size_t i = 0; i < s->n_workers_started; i++) {
-        if (s->workers[i].is_started)
-            co_loop_post(s->workers[i].loop, &s->workers[i].stop);
+        struct worker *worker = &s->workers[i];
+
+        if (worker->is_started)
+            co_loop_post(worker->loop,
+                         (struct co_handle *)(void *)((char *)worker + offset));
     }
+}
+
+static void stop_workers(struct supervisor *s)
+{
+    post_to_workers(s, offsetof(struct worker, stop));
     for (size_t i = 0; i < s->n_workers_started; i++)
         worker_join(&s->workers[i]);
     s->n_workers_started = 0;
@@ -265,26 +274,13 @@ static int start_signals(struct supervisor *s)
 
 /* ---- the end ---- */
 
-static void post_to_workers(struct supervisor *s, size_t offset)
-{
-    for (size_t i = 0; i < s->n_workers_started; i++) {
-        char *worker = (char *)&s->workers[i];
-
-        co_loop_post(s->workers[i].loop, (struct co_handle *)(void *)(worker + offset));
-    }
-}
-
-static void await_end_of_task(struct co_task **task)
+/* Waits for the last connection to be over, so long at the most. */
+static void await_empty(struct supervisor *s, co_time span)
 {
     int result;
 
-    if (!*task)
-        return;
-    co_task_cancel(*task);
-    while (co_task_await(*task, CO_NEVER, &result) < 0)
-        ;
-    co_task_free(*task);
-    *task = NULL;
+    if (s->admission.n_conns > 0)
+        (void)!co_future_await(&s->empty, co_after_ms(span / CO_MSEC), &result);
 }
 
 /* Lets connections end by themselves, then cuts what is left. */
@@ -293,7 +289,6 @@ static void await_drained(struct supervisor *s)
     struct admission *a = &s->admission;
     co_time timeout = s->generation->config->server.drain_timeout;
     uint64_t before, left;
-    int result;
 
     s->is_draining = true;
     (void)notify_stopping();
@@ -305,17 +300,16 @@ static void await_drained(struct supervisor *s)
     before = a->n_conns;
     a->empty = &s->empty;
     post_to_workers(s, offsetof(struct worker, drain));
-    if (a->n_conns > 0)
-        (void)!co_future_await(&s->empty, co_after_ms(timeout / CO_MSEC), &result);
+    await_empty(s, timeout);
     left = a->n_conns;
     if (left > 0) {
         post_to_workers(s, offsetof(struct worker, cut));
-        (void)!co_future_await(&s->empty, co_after_ms(cut_grace / CO_MSEC), &result);
+        await_empty(s, cut_grace);
     }
     if (a->n_conns > 0) {
         /* Those that say good-bye to a peer that does not listen. */
         post_to_workers(s, offsetof(struct worker, fail));
-        (void)!co_future_await(&s->empty, co_after_ms(cut_grace / CO_MSEC), &result);
+        await_empty(s, cut_grace);
     }
     logger_write(s->log, CO_LOG_NOTICE, NULL,
                  "drained: %llu connections ended by themselves, %llu were cut",

@@ -98,9 +98,9 @@ HOT_INLINE uint64_t switch_control_now(void)
 }
 
 /*
- * Always inline: a sanitizer must not see it begin on one stack and end on another.
  * Resumes *other with its own floating-point control. On return *other is where it was
- * suspended again, and the thread's control is @own, the caller's.
+ * suspended again, and the thread's control is @own, the caller's. Always inline: a sanitizer
+ * must not see it begin on one stack and end on another.
  */
 HOT_INLINE void switch_into(void **save, void **other, uint64_t own)
 {

@@ -179,8 +179,7 @@ int co_stream_await_some(struct co_stream *s, size_t max, co_time deadline,
     if (UNLIKELY(r < 0))
         return r;
     /* The way of a message that has come whole to a stream that had none. */
-    if (LIKELY(!s->in && transport_may_read(&s->transport) && s->error == 0 &&
-               !s->reader && max > 0)) {
+    if (LIKELY(!s->in && transport_may_read(&s->transport) && s->error == 0 && max > 0)) {
         struct block *in = block_take(&stream_net(s)->blocks, 0);
 
         s->in = in;
